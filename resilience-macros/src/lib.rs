@@ -1,0 +1,2 @@
+//! The `#[resilient]` attribute of `resilience-runtime`.
+#![forbid(unsafe_code)]
