@@ -1,2 +1,24 @@
 //! Circuit breakers, retries, timeouts, bulkheads, rate limiters and pools behind one attribute and a live registry.
 #![forbid(unsafe_code)]
+// floor 0
+mod clock;
+mod name;
+mod sync;
+// floor 1
+mod class;
+mod error;
+mod events;
+mod settings;
+mod stats;
+
+pub use crate::{
+    class::{Classified, Classify, ErrorClass},
+    clock::Instant,
+    error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
+    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    name::Name,
+    settings::{
+        BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
+    },
+    stats::Latency,
+};

@@ -1,0 +1,191 @@
+//! The one place that reads time.
+//!
+//! Everything else takes the time as an argument, so that state machines are plain functions of (state, now).
+//! In debug builds, and with feature `test-util`, the source is tokio's clock, which tests can pause and advance;
+//! in release builds it is the processor's cycle counter (crate `quanta`), which reads in a third of the time.
+//! Both are monotonic. Two paused runtimes of one process may disagree, so every subtraction saturates.
+
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+pub(crate) use self::source::{now, timer};
+
+/// A moment on this library's monotonic clock, in nanoseconds.
+///
+/// Only differences mean anything.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_runtime::Instant;
+///
+/// let start = Instant::now();
+/// assert_eq!(start.saturating_add(Duration::from_secs(2)).saturating_since(start), Duration::from_secs(2));
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// Later than every moment a clock returns; stands for "never".
+    pub(crate) const FAR: Self = Self(u64::MAX);
+
+    /// The moment `nanos` nanoseconds after the clock's zero.
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock's zero.
+    pub(crate) const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Reads the clock: tokio's in debug builds and with feature `test-util`, the cycle counter otherwise.
+    #[must_use]
+    pub fn now() -> Self {
+        now()
+    }
+
+    /// This moment plus `duration`, or the last moment there is.
+    #[must_use]
+    pub const fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// `duration` in whole nanoseconds, capped at 584 years.
+pub(crate) const fn nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+}
+
+/// A timer that fires at `at`.
+///
+/// # Panics
+///
+/// Outside a tokio runtime with its time driver enabled.
+pub(crate) fn sleep_until(at: Instant) -> Sleep {
+    tokio::time::sleep_until(timer(at))
+}
+
+/// Writes a duration as milliseconds, the unit of every dashboard.
+#[cfg(feature = "serde")]
+pub(crate) fn serialize_millis<S: serde::Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64() * 1e3)
+}
+
+/// Tokio's clock, which paused tests drive.
+#[cfg(any(debug_assertions, feature = "test-util"))]
+mod source {
+    use std::{sync::OnceLock, time::Duration};
+
+    use super::Instant;
+
+    /// Far from both ends of `u64`, so that a paused runtime whose clock stands before the first reading
+    /// made in the process still gets distinct moments.
+    const ZERO: u64 = 1 << 60;
+
+    #[allow(clippy::disallowed_methods)]
+    fn read() -> tokio::time::Instant {
+        tokio::time::Instant::now()
+    }
+
+    fn epoch() -> tokio::time::Instant {
+        static EPOCH: OnceLock<tokio::time::Instant> = OnceLock::new();
+        *EPOCH.get_or_init(read)
+    }
+
+    pub(crate) fn now() -> Instant {
+        let (epoch, now) = (epoch(), read());
+        Instant::from_nanos(match now.checked_duration_since(epoch) {
+            Some(after) => ZERO.saturating_add(super::nanos(after)),
+            None => ZERO.saturating_sub(super::nanos(epoch.saturating_duration_since(now))),
+        })
+    }
+
+    /// `at` as tokio's timer wheel counts, exactly.
+    pub(crate) fn timer(at: Instant) -> tokio::time::Instant {
+        let epoch = epoch();
+        let moment = if at.as_nanos() >= ZERO {
+            epoch.checked_add(Duration::from_nanos(at.as_nanos() - ZERO))
+        } else {
+            epoch.checked_sub(Duration::from_nanos(ZERO - at.as_nanos()))
+        };
+        moment.unwrap_or(epoch)
+    }
+}
+
+/// The cycle counter.
+#[cfg(not(any(debug_assertions, feature = "test-util")))]
+mod source {
+    use std::sync::OnceLock;
+
+    use super::Instant;
+
+    /// Never zero, so that a stored zero can mean "not yet".
+    const ZERO: u64 = 1 << 32;
+
+    struct Source {
+        clock: quanta::Clock,
+        start: u64,
+    }
+
+    #[inline]
+    pub(crate) fn now() -> Instant {
+        static SOURCE: OnceLock<Source> = OnceLock::new();
+        let source = SOURCE.get_or_init(|| {
+            let clock = quanta::Clock::new();
+            let start = clock.raw();
+            Source { clock, start }
+        });
+        Instant::from_nanos(ZERO + source.clock.delta_as_nanos(source.start, source.clock.raw()))
+    }
+
+    /// `at` as tokio's timer wheel counts. It is computed from what remains, so the two clocks' drift never
+    /// adds up over the life of a process.
+    #[allow(clippy::disallowed_methods)]
+    pub(crate) fn timer(at: Instant) -> tokio::time::Instant {
+        tokio::time::Instant::now() + at.saturating_since(now()).min(super::LONGEST_TIMER)
+    }
+}
+
+/// About thirty years: what tokio itself substitutes for a deadline it cannot represent.
+#[cfg(not(any(debug_assertions, feature = "test-util")))]
+const LONGEST_TIMER: Duration = Duration::from_secs(86_400 * 365 * 30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn paused_time_drives_the_clock_exactly() {
+        let start = now();
+        tokio::time::advance(Duration::from_millis(1_234)).await;
+        assert_eq!(now().saturating_since(start), Duration::from_millis(1_234));
+        assert_eq!(start.saturating_since(now()), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_fires_at_its_moment() {
+        let start = now();
+        sleep_until(start.saturating_add(Duration::from_millis(250))).await;
+        assert_eq!(now().saturating_since(start), Duration::from_millis(250));
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Instant::FAR.saturating_add(Duration::MAX), Instant::FAR);
+        assert_eq!(Instant::from_nanos(5).saturating_since(Instant::FAR), Duration::ZERO);
+        assert_eq!(nanos(Duration::MAX), u64::MAX);
+    }
+}

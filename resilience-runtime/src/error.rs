@@ -1,0 +1,419 @@
+//! What this library itself answers with.
+//!
+//! A user's own error is returned as it is. Only a refusal (an open circuit, a full bulkhead, ...) or a timeout is
+//! ours, and it says what refused, with its numbers, and when it is worth coming back.
+
+use std::{error::Error, fmt, time::Duration};
+
+use thiserror::Error as ThisError;
+
+use crate::name::Name;
+
+/// A refusal or a timeout. Building one allocates nothing.
+///
+/// It is found through any chain of [`source`](Error::source)s, also through wrappers that forward to the source
+/// (thiserror's `transparent`), so that an outer policy recognises what an inner one answered; see
+/// [`ErrorKind::of`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_runtime::{ErrorKind, Name, ResilienceError};
+///
+/// let error = ResilienceError::CircuitOpen {
+///     circuit: Name::from_static("api"),
+///     retry_after: Some(Duration::from_millis(4_200)),
+/// };
+/// assert_eq!(error.to_string(), "circuit `api` is open, 4.2 s until the next probe");
+/// assert_eq!(error.kind(), ErrorKind::CircuitOpen);
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ResilienceError {
+    /// The bulkhead runs as many calls as it may, and the queue did not help.
+    BulkheadFull {
+        /// Which bulkhead.
+        bulkhead: Name,
+        /// How many calls it runs at once.
+        max: usize,
+        /// How long the call waited in the queue.
+        waited: Duration,
+    },
+    /// The circuit lets no call through.
+    CircuitOpen {
+        /// Which circuit.
+        circuit: Name,
+        /// Time until the next probe may run; `None` while it is forced open or its probes are out.
+        retry_after: Option<Duration>,
+    },
+    /// No connection came free in time.
+    PoolExhausted {
+        /// Which pool.
+        pool: Name,
+        /// How many connections it may hold.
+        max: usize,
+        /// How long the caller waited.
+        waited: Duration,
+    },
+    /// The quota is used up.
+    RateLimited {
+        /// Which limiter.
+        limiter: Name,
+        /// Time until a call would be let through.
+        retry_after: Duration,
+    },
+    /// The registry was shut down.
+    ShutDown {
+        /// What refused: a site, a pool, a worker pool.
+        name: Name,
+    },
+    /// No answer came within the limit.
+    TimedOut {
+        /// Which site or named timeout.
+        site: Name,
+        /// The limit that passed.
+        after: Duration,
+    },
+}
+
+impl ResilienceError {
+    /// What kind of refusal this is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::BulkheadFull { .. } => ErrorKind::BulkheadFull,
+            Self::CircuitOpen { .. } => ErrorKind::CircuitOpen,
+            Self::PoolExhausted { .. } => ErrorKind::PoolExhausted,
+            Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::ShutDown { .. } => ErrorKind::ShutDown,
+            Self::TimedOut { .. } => ErrorKind::TimedOut,
+        }
+    }
+
+    /// When it is worth trying again, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::CircuitOpen { retry_after, .. } => *retry_after,
+            Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// The name of what refused.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::BulkheadFull { bulkhead: name, .. }
+            | Self::CircuitOpen { circuit: name, .. }
+            | Self::PoolExhausted { pool: name, .. }
+            | Self::RateLimited { limiter: name, .. }
+            | Self::ShutDown { name }
+            | Self::TimedOut { site: name, .. } => name,
+        }
+    }
+}
+
+impl fmt::Display for ResilienceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BulkheadFull { bulkhead, max, waited } => {
+                write!(f, "bulkhead `{bulkhead}` is full with {max} running")?;
+                if waited.is_zero() { Ok(()) } else { write!(f, " after waiting {}", Seconds(*waited)) }
+            }
+            Self::CircuitOpen { circuit, retry_after } => {
+                write!(f, "circuit `{circuit}` is open")?;
+                match retry_after {
+                    Some(wait) => write!(f, ", {} until the next probe", Seconds(*wait)),
+                    None => Ok(()),
+                }
+            }
+            Self::PoolExhausted { pool, max, waited } => {
+                write!(f, "pool `{pool}` has no connection free of {max} after {}", Seconds(*waited))
+            }
+            Self::RateLimited { limiter, retry_after } => {
+                write!(f, "rate limiter `{limiter}` has no quota left for {}", Seconds(*retry_after))
+            }
+            Self::ShutDown { name } => write!(f, "`{name}` is shut down"),
+            Self::TimedOut { site, after } => write!(f, "`{site}` timed out after {}", Seconds(*after)),
+        }
+    }
+}
+
+impl Error for ResilienceError {
+    /// A private marker: it makes the refusal visible to whoever walks the chain, even below a wrapper that hides
+    /// the error itself and forwards only its source.
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(match self.kind() {
+            ErrorKind::BulkheadFull => &Marker(ErrorKind::BulkheadFull),
+            ErrorKind::CircuitOpen => &Marker(ErrorKind::CircuitOpen),
+            ErrorKind::PoolExhausted => &Marker(ErrorKind::PoolExhausted),
+            ErrorKind::RateLimited => &Marker(ErrorKind::RateLimited),
+            ErrorKind::ShutDown => &Marker(ErrorKind::ShutDown),
+            ErrorKind::TimedOut => &Marker(ErrorKind::TimedOut),
+        })
+    }
+}
+
+/// The kinds of [`ResilienceError`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A full bulkhead.
+    BulkheadFull,
+    /// An open circuit.
+    CircuitOpen,
+    /// A pool without a free connection.
+    PoolExhausted,
+    /// A used-up quota.
+    RateLimited,
+    /// A registry that was shut down.
+    ShutDown,
+    /// A limit that passed.
+    TimedOut,
+}
+
+impl ErrorKind {
+    /// The kind of the refusal or timeout that `error` is or was caused by, however deep it lies.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resilience_runtime::{ErrorKind, Name, ResilienceError};
+    ///
+    /// let inner = ResilienceError::ShutDown { name: Name::from_static("db") };
+    /// let outer = std::io::Error::other(inner);
+    /// assert_eq!(ErrorKind::of(&outer), Some(ErrorKind::ShutDown));
+    /// assert_eq!(ErrorKind::of(&std::fmt::Error), None);
+    /// ```
+    #[must_use]
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            if let Some(Marker(kind)) = error.downcast_ref() {
+                return Some(*kind);
+            }
+            // `io::Error` forwards `source()` to what its payload was caused by and thereby skips the payload.
+            if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                link = Some(inner);
+                continue;
+            }
+            link = error.source();
+        }
+        None
+    }
+}
+
+/// The end of every refusal's chain of sources.
+#[derive(Debug)]
+struct Marker(ErrorKind);
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            ErrorKind::BulkheadFull => "refused by a full bulkhead",
+            ErrorKind::CircuitOpen => "refused by an open circuit",
+            ErrorKind::PoolExhausted => "refused by an exhausted pool",
+            ErrorKind::RateLimited => "refused by a rate limiter",
+            ErrorKind::ShutDown => "refused after shutdown",
+            ErrorKind::TimedOut => "stopped by a timeout",
+        })
+    }
+}
+
+impl Error for Marker {}
+
+/// What a primitive's `run` and a fallback see: a refusal of ours, or the user's own error.
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::{CallError, Name, ResilienceError};
+///
+/// let error: CallError<std::io::Error> = ResilienceError::ShutDown { name: Name::from_static("db") }.into();
+/// assert_eq!(error.to_string(), "`db` is shut down");
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq, ThisError)]
+pub enum CallError<E> {
+    /// The call was refused or timed out; the user's code gave no answer.
+    #[error(transparent)]
+    Refused(#[from] ResilienceError),
+    /// The user's error, which was not retried to the end.
+    #[error(transparent)]
+    Failed(E),
+    /// The user's last error, after every retry was used.
+    #[error("failed after {attempts} attempts: {last}")]
+    RetriesExhausted {
+        /// Attempts made, the first one included.
+        attempts: u32,
+        /// What the last attempt failed with.
+        #[source]
+        last: E,
+    },
+}
+
+impl<E> CallError<E> {
+    /// The user's error, if there is one.
+    pub fn into_inner(self) -> Result<E, ResilienceError> {
+        match self {
+            Self::Refused(error) => Err(error),
+            Self::Failed(error) | Self::RetriesExhausted { last: error, .. } => Ok(error),
+        }
+    }
+
+    /// The user's error, if there is one.
+    pub const fn inner(&self) -> Option<&E> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Failed(error) | Self::RetriesExhausted { last: error, .. } => Some(error),
+        }
+    }
+
+    /// The refusal, if it is one.
+    pub const fn refusal(&self) -> Option<&ResilienceError> {
+        match self {
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A setting that no primitive could honour.
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::CircuitBreaker;
+///
+/// let error = CircuitBreaker::builder("api").window(0).build().unwrap_err();
+/// assert_eq!((error.key(), error.to_string()), ("window", "`window` must be at least 1".to_owned()));
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
+#[error("`{key}` {reason}")]
+pub struct InvalidSettings {
+    key: &'static str,
+    reason: &'static str,
+}
+
+impl InvalidSettings {
+    pub(crate) const fn new(key: &'static str, reason: &'static str) -> Self {
+        Self { key, reason }
+    }
+
+    /// The attribute's key or the builder's setter.
+    #[must_use]
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// What is wrong with its value.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+}
+
+/// The registry holds something of that kind and name already.
+#[derive(Clone, Debug, Eq, PartialEq, ThisError)]
+#[error("{kind} `{name}` is registered already; look it up and `configure` it, or choose another name")]
+pub struct AlreadyRegistered {
+    kind: &'static str,
+    name: Name,
+}
+
+impl AlreadyRegistered {
+    pub(crate) const fn new(kind: &'static str, name: Name) -> Self {
+        Self { kind, name }
+    }
+
+    /// The name that is taken.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A duration as people say it: milliseconds below a second, one decimal above.
+#[derive(Clone, Copy)]
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0.as_micros();
+        if micros == 0 {
+            f.write_str("0 ms")
+        } else if micros < 10_000 {
+            write!(f, "{} ms", (micros as f64 / 1e3 * 100.0).round() / 100.0)
+        } else if micros < 1_000_000 {
+            write!(f, "{} ms", micros / 1_000)
+        } else {
+            write!(f, "{:.1} s", self.0.as_secs_f64())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: Name = Name::from_static("db");
+
+    #[derive(Debug, ThisError)]
+    enum Outer {
+        #[error(transparent)]
+        Hidden(ResilienceError),
+        #[error("wrapped")]
+        Wrapped(#[source] ResilienceError),
+    }
+
+    #[test]
+    fn a_refusal_is_found_through_sources_and_transparent_wrappers() {
+        let refusal = || ResilienceError::TimedOut { site: NAME, after: Duration::from_millis(5) };
+        for error in [
+            Box::new(refusal()) as Box<dyn Error>,
+            Box::new(Outer::Hidden(refusal())),
+            Box::new(Outer::Wrapped(refusal())),
+            Box::new(std::io::Error::other(refusal())),
+            Box::new(std::io::Error::other(Outer::Hidden(refusal()))),
+            Box::new(CallError::<Outer>::Refused(refusal())),
+            Box::new(CallError::Failed(Outer::Hidden(refusal()))),
+        ] {
+            assert_eq!(ErrorKind::of(&*error), Some(ErrorKind::TimedOut), "{error:?}");
+        }
+        assert_eq!(ErrorKind::of(&std::io::Error::other("x")), None);
+    }
+
+    #[test]
+    fn messages_carry_the_name_and_the_numbers() {
+        let waited = Duration::from_millis(50);
+        let table = [
+            (
+                ResilienceError::BulkheadFull { bulkhead: NAME, max: 10, waited },
+                "bulkhead `db` is full with 10 running after waiting 50 ms",
+            ),
+            (
+                ResilienceError::BulkheadFull { bulkhead: NAME, max: 1, waited: Duration::ZERO },
+                "bulkhead `db` is full with 1 running",
+            ),
+            (ResilienceError::CircuitOpen { circuit: NAME, retry_after: None }, "circuit `db` is open"),
+            (
+                ResilienceError::PoolExhausted { pool: NAME, max: 8, waited },
+                "pool `db` has no connection free of 8 after 50 ms",
+            ),
+            (
+                ResilienceError::RateLimited { limiter: NAME, retry_after: Duration::from_micros(1_500) },
+                "rate limiter `db` has no quota left for 1.5 ms",
+            ),
+            (ResilienceError::ShutDown { name: NAME }, "`db` is shut down"),
+            (
+                ResilienceError::TimedOut { site: NAME, after: Duration::from_secs(2) },
+                "`db` timed out after 2.0 s",
+            ),
+        ];
+        for (error, text) in table {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Names of circuits, bulkheads, limiters, pools and sites.
+//!
+//! A refusal carries the name of what refused, and building one must not allocate: a name is a pointer to text
+//! that already exists, either in the binary or behind a reference count.
+
+use std::{
+    borrow::Borrow,
+    fmt::{self, Write as _},
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
+
+/// The name of a circuit, bulkhead, limiter, timeout, pool or site. Cheap to clone.
+///
+/// `Display` escapes control characters, so that a name taken from a request cannot break a terminal or a log line.
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::Name;
+///
+/// const API: Name = Name::from_static("api");
+/// assert_eq!(API, "api");
+/// assert_eq!(Name::from("a\nb").to_string(), "a\\nb");
+/// ```
+#[derive(Clone)]
+pub struct Name(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Static(&'static str),
+    Shared(Arc<str>),
+}
+
+impl Name {
+    /// A name that lives in the binary.
+    #[must_use]
+    pub const fn from_static(name: &'static str) -> Self {
+        Self(Repr::Static(name))
+    }
+
+    /// The text of the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Repr::Static(name) => name,
+            Repr::Shared(name) => name,
+        }
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self(Repr::Shared(name.into()))
+    }
+}
+
+impl From<String> for Name {
+    fn from(name: String) -> Self {
+        Self(Repr::Shared(name.into()))
+    }
+}
+
+impl From<&Self> for Name {
+    fn from(name: &Self) -> Self {
+        name.clone()
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        self
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_its_text_wherever_it_lives() {
+        let (fixed, shared) = (Name::from_static("api"), Name::from(String::from("api")));
+        assert_eq!(fixed, shared);
+        assert!(std::collections::HashSet::from([fixed.clone()]).contains("api"));
+        assert_eq!((&*shared, format!("{fixed:?}")), ("api", "\"api\"".to_owned()));
+    }
+
+    #[test]
+    fn display_escapes_what_would_break_a_terminal() {
+        assert_eq!(Name::from("a\u{1b}[31m\r\n\u{85}é").to_string(), "a\\u{1b}[31m\\r\\n\\u{85}é");
+    }
+}

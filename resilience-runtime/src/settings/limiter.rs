@@ -1,0 +1,74 @@
+//! Settings of a rate limiter.
+
+use std::time::Duration;
+
+use super::{checked, reason};
+use crate::error::InvalidSettings;
+
+/// Settings of a rate limiter, buildable in constants. The setters are named as the attribute's keys.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "settings do nothing until they are given to a builder"]
+pub struct LimiterSettings {
+    pub(crate) max: u32,
+    pub(crate) per: Duration,
+    pub(crate) burst: Option<u32>,
+    pub(crate) wait: Duration,
+}
+
+impl LimiterSettings {
+    /// At most `max` calls a second, and as many at once.
+    pub const fn new(max: u32) -> Self {
+        Self { max, per: Duration::from_secs(1), burst: None, wait: Duration::ZERO }
+    }
+
+    /// The period in which `max` calls are let through, in milliseconds. Default 1,000.
+    pub const fn per_ms(mut self, millis: u64) -> Self {
+        self.per = Duration::from_millis(millis);
+        self
+    }
+
+    /// At most this many calls at once after a quiet time. Default: `max`.
+    pub const fn burst(mut self, burst: u32) -> Self {
+        self.burst = Some(burst);
+        self
+    }
+
+    /// A call waits at most this many milliseconds for its turn. Default 0.
+    pub const fn wait_ms(mut self, millis: u64) -> Self {
+        self.wait = Duration::from_millis(millis);
+        self
+    }
+
+    checked!();
+
+    /// The first thing wrong with these settings.
+    pub(crate) const fn problem(&self) -> Option<InvalidSettings> {
+        if self.max == 0 {
+            return Some(InvalidSettings::new("max", reason::AT_LEAST_ONE));
+        }
+        if self.per.is_zero() {
+            return Some(InvalidSettings::new("per", reason::LONGER_THAN_ZERO));
+        }
+        if matches!(self.burst, Some(0)) {
+            return Some(InvalidSettings::new("burst", reason::AT_LEAST_ONE));
+        }
+        // One call may take at least a nanosecond, and a whole burst at most the clock's range.
+        if self.per.as_nanos() < self.max as u128 {
+            return Some(InvalidSettings::new("max", "must be at most one call a nanosecond"));
+        }
+        if self.per.as_nanos() * self.capacity() as u128 > (u64::MAX / 4) as u128 * self.max as u128 {
+            return Some(InvalidSettings::new(
+                "per",
+                "is too long: the burst would take a century to refill",
+            ));
+        }
+        None
+    }
+
+    pub(crate) const fn capacity(&self) -> u32 {
+        match self.burst {
+            Some(burst) => burst,
+            None => self.max,
+        }
+    }
+}

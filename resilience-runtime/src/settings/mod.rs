@@ -1,0 +1,103 @@
+//! Settings, as an attribute declares them and as builders check them.
+//!
+//! Every setting is checked in one place, `problem`, whoever gives it: the attribute's static initialiser turns a
+//! problem into a compile error, a builder into [`InvalidSettings`](crate::InvalidSettings). All types can be built
+//! in constants. An absent key stays absent until it is read, so that defaults which depend on other keys need no
+//! order of calls.
+
+mod bulkhead;
+mod circuit;
+mod declaration;
+mod limiter;
+mod retry;
+
+pub use self::{
+    bulkhead::BulkheadSettings,
+    circuit::CircuitSettings,
+    declaration::{Declaration, Location, NameSpec},
+    limiter::LimiterSettings,
+    retry::{BackoffKind, Jitter, RetrySettings},
+};
+pub(crate) use self::{circuit::WindowShape, declaration::Declared, retry::BudgetRule};
+
+/// The reasons settings are refused for; the key stands before them.
+pub(crate) mod reason {
+    pub(crate) const AT_LEAST_ONE: &str = "must be at least 1";
+    pub(crate) const LONGER_THAN_ZERO: &str = "must be longer than zero";
+    pub(crate) const RATE: &str = "must be above 0 and at most 1";
+}
+
+/// Checks of single values for constants that an attribute names, each reported where the constant stands.
+pub mod check {
+    /// A rate in (0, 1].
+    #[must_use]
+    pub const fn rate(value: f64, message: &'static str) -> f64 {
+        if !super::is_rate(value) {
+            panic!("{}", message);
+        }
+        value
+    }
+
+    /// A finite number of at least 1.
+    #[must_use]
+    pub const fn factor(value: f64, message: &'static str) -> f64 {
+        if !super::is_factor(value) {
+            panic!("{}", message);
+        }
+        value
+    }
+
+    /// A `u32` of at least 1.
+    #[must_use]
+    pub const fn positive_u32(value: u32, message: &'static str) -> u32 {
+        if value == 0 {
+            panic!("{}", message);
+        }
+        value
+    }
+
+    /// A `u64` of at least 1.
+    #[must_use]
+    pub const fn positive_u64(value: u64, message: &'static str) -> u64 {
+        if value == 0 {
+            panic!("{}", message);
+        }
+        value
+    }
+
+    /// A `usize` of at least 1 and at most `most`.
+    #[must_use]
+    pub const fn positive_usize(value: usize, most: usize, message: &'static str) -> usize {
+        if value == 0 || value > most {
+            panic!("{}", message);
+        }
+        value
+    }
+}
+
+const fn is_rate(value: f64) -> bool {
+    value > 0.0 && value <= 1.0
+}
+
+const fn is_factor(value: f64) -> bool {
+    value >= 1.0 && value < f64::INFINITY
+}
+
+/// Fails the build of a constant whose settings no primitive could honour.
+macro_rules! checked {
+    () => {
+        /// These settings, or a panic that says what is wrong with them: for constants.
+        ///
+        /// # Panics
+        ///
+        /// If a value is out of its range or contradicts another.
+        #[must_use]
+        pub const fn checked(self) -> Self {
+            if let Some(problem) = self.problem() {
+                panic!("{}", problem.reason());
+            }
+            self
+        }
+    };
+}
+use checked;
