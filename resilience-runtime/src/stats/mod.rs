@@ -92,9 +92,10 @@ impl<const N: usize> Stats<N> {
     #[inline]
     pub(crate) fn recorder(&self) -> Recorder<'_, N> {
         let Stripe { index, exclusive } = stripe::current();
-        match self.shards.get(index) {
-            Some(shard) => Recorder { stats: self, shard, exclusive },
-            None => Recorder { stats: self, shard: &self.shards[0], exclusive: false },
+        match &*self.shards {
+            // A single stripe is everybody's, also the owner's of stripe 0.
+            [shard] => Recorder { stats: self, shard, exclusive: false },
+            shards => Recorder { stats: self, shard: &shards[index], exclusive },
         }
     }
 
