@@ -11,8 +11,11 @@ mod events;
 mod queue;
 mod settings;
 mod stats;
+// floor 2
+pub mod bulkhead;
 
 pub use crate::{
+    bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
