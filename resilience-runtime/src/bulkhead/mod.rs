@@ -11,6 +11,8 @@
 
 mod acquire;
 mod builder;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod permit;
 mod permits;
 mod place;
@@ -18,6 +20,8 @@ mod run;
 mod shell;
 mod snapshot;
 mod stripes;
+#[cfg(all(test, not(resilience_loom)))]
+mod tests;
 
 pub(crate) use self::place::Place;
 pub use self::{

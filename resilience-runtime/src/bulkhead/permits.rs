@@ -231,6 +231,11 @@ impl Permits {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn lock(&self) -> impl Drop + '_ {
+        self.state.0.lock()
+    }
+
     /// Takes a permit from another thread's stripe.
     #[inline(never)]
     fn take_elsewhere(&self, stripe: usize) -> bool {
