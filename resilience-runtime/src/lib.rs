@@ -11,11 +11,17 @@ mod events;
 mod queue;
 mod settings;
 mod stats;
+mod window;
 // floor 2
 pub mod bulkhead;
+mod circuit;
 
 pub use crate::{
     bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},
+    circuit::{
+        CircuitBreaker, CircuitBreakerBuilder, CircuitRun, CircuitSnapshot, FailureReport, LastTransition,
+        LoggedOutcome, Permit, TripPolicy, WindowTotals,
+    },
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
