@@ -14,7 +14,7 @@ mod stats;
 mod window;
 // floor 2
 pub mod bulkhead;
-mod circuit;
+pub mod circuit;
 
 pub use crate::{
     bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},
