@@ -5,6 +5,7 @@ mod clock;
 mod name;
 mod sync;
 // floor 1
+mod backoff;
 mod class;
 mod error;
 mod events;
@@ -15,13 +16,16 @@ mod window;
 // floor 2
 pub mod bulkhead;
 pub mod circuit;
+pub mod limiter;
+pub mod retry;
+// floor 3
+pub mod registry;
+// floor 4
+mod call;
+pub mod policy;
 
 pub use crate::{
-    bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},
-    circuit::{
-        CircuitBreaker, CircuitBreakerBuilder, CircuitRun, CircuitSnapshot, FailureReport, LastTransition,
-        LoggedOutcome, Permit, TripPolicy, WindowTotals,
-    },
+    backoff::{Backoff, Delays},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
@@ -31,4 +35,13 @@ pub use crate::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
     stats::Latency,
+};
+#[doc(no_inline)]
+pub use crate::{
+    bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
+    circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    limiter::{LimiterSnapshot, Quota, RateLimiter},
+    policy::Policy,
+    registry::{Conflict, Registry, SiteSnapshot, registry},
+    retry::RetryBudget,
 };
