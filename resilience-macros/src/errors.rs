@@ -24,6 +24,10 @@ impl Errors {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -37,8 +41,9 @@ impl Errors {
         self.0.into_iter().map(syn::Error::into_compile_error).collect()
     }
 
+    /// The texts, in the order in which they are reported.
     #[cfg(test)]
-    pub(crate) fn messages(&self) -> Vec<String> {
-        self.0.iter().flat_map(|error| error.clone().into_iter()).map(|error| error.to_string()).collect()
+    pub(crate) fn messages(self) -> Vec<String> {
+        self.0.into_iter().flatten().map(|error| error.to_string()).collect()
     }
 }

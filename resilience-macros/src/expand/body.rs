@@ -52,7 +52,7 @@ impl Body<'_> {
             return hygienic!(__RESILIENT_SITE.begin());
         }
         let [circuit, bulkhead, limiter] =
-            names.map(|name| name.map_or(hygienic!(#p::None), |name| hygienic!(#p::Some(#name))));
+            names.map(|name| name.map_or_else(|| hygienic!(#p::None), |name| hygienic!(#p::Some(#name))));
         hygienic! {
             __RESILIENT_SITE.begin_named(#p::Names { circuit: #circuit, bulkhead: #bulkhead, limiter: #limiter })
         }

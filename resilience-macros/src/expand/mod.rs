@@ -9,7 +9,7 @@ mod site;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{FnArg, Ident, Pat};
+use syn::{FnArg, Ident, Meta, Pat};
 
 use crate::{
     errors::Errors,
@@ -69,44 +69,27 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
     policy.check(&mut errors);
     let sound = errors.is_empty();
-    let mut found = false;
+    let mut methods = 0;
     for member in &mut block.members {
         let Member::Function(method) = member else { continue };
-        let mut own = Policy::default();
-        let annotated = method.attrs.iter().any(is_ours);
-        let before = errors.len();
-        let mut given = 0;
-        for attr in std::mem::take(&mut method.attrs) {
-            if !is_ours(&attr) {
-                method.attrs.push(attr);
-                continue;
-            }
-            given += 1;
-            if given > 1 {
-                errors.over(&attr, "a second `#[resilient]`: write all keys into one attribute");
-            }
-            match attr.meta {
-                syn::Meta::List(list) => own = Policy::parse(list.tokens, &mut errors),
-                syn::Meta::Path(_) => {}
-                other => errors.over(other, "write `#[resilient(key = value, ..)]`"),
+        let mut of_method = Errors::default();
+        let own = own_arguments(method, &mut of_method);
+        let annotated = own.is_some();
+        let own = own.unwrap_or_default();
+        // Only what is asked for by name has to be a shape that can be protected.
+        if annotated || method.sig.asyncness.is_some() || Shape::of(method).is_ok() {
+            methods += 1;
+            if sound && own.skip.is_none() && of_method.is_empty() {
+                let merged = policy.clone().overridden_by(own);
+                merged.check(&mut of_method);
+                if let Some(tokens) = function(&merged, (**method).clone(), &mut of_method) {
+                    *member = Member::Other(tokens);
+                }
             }
         }
-        let skipped = own.skip.is_some();
-        let merged = policy.clone().overridden_by(own);
-        found |= skipped || Shape::of(method).is_ok() || method.sig.asyncness.is_some();
-        if skipped
-            || !sound
-            || errors.len() > before
-            || !(annotated || Shape::of(method).is_ok() || method.sig.asyncness.is_some())
-        {
-            continue;
-        }
-        merged.check(&mut errors);
-        if let Some(tokens) = function(&merged, *method.clone(), &mut errors) {
-            *member = Member::Other(tokens);
-        }
+        errors.extend(of_method);
     }
-    if sound && !found {
+    if sound && methods == 0 {
         errors.at(
             Span::call_site(),
             "there is no `async fn` in this `impl` block for `#[resilient]` to protect",
@@ -114,6 +97,25 @@ fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
     }
     let errors = errors.into_tokens();
     quote!(#block #errors)
+}
+
+/// Takes the method's own attribute off it and reads it.
+fn own_arguments(method: &mut Function, errors: &mut Errors) -> Option<Policy> {
+    let (ours, others) = std::mem::take(&mut method.attrs).into_iter().partition::<Vec<_>, _>(is_ours);
+    method.attrs = others;
+    let mut ours = ours.into_iter();
+    let first = ours.next()?;
+    if let Some(second) = ours.next() {
+        errors.over(second, "a second `#[resilient]`: write all keys into one attribute");
+    }
+    Some(match first.meta {
+        Meta::List(list) => Policy::parse(list.tokens, errors),
+        Meta::Path(_) => Policy::default(),
+        Meta::NameValue(pair) => {
+            errors.over(pair, "write `#[resilient(key = value, ..)]`");
+            Policy::default()
+        }
+    })
 }
 
 /// One function; `None` if it cannot be, and `errors` says why.
@@ -172,3 +174,6 @@ fn check_arguments(policy: &Policy, shape: &Shape, clones: &[Ident], errors: &mu
         errors.at(span, message);
     }
 }
+
+#[cfg(test)]
+mod tests;

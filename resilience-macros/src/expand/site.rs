@@ -38,10 +38,13 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, function: &Ident) ->
     ] {
         let Some(group) = group else { continue };
         let setter = Ident::new(setter, Span::mixed_site());
-        let name = group.name.as_ref().map_or(hygienic!(#p::None), |name| {
-            let name = self::name(name, p);
-            hygienic!(#p::Some(#name))
-        });
+        let name = group.name.as_ref().map_or_else(
+            || hygienic!(#p::None),
+            |name| {
+                let name = self::name(name, p);
+                hygienic!(#p::Some(#name))
+            },
+        );
         let settings = main_settings(group, p, kind);
         parts.extend(hygienic!(.#setter(#name, #settings)));
     }

@@ -25,7 +25,7 @@ impl Kind {
     /// Its range, in words.
     pub(crate) fn range(self) -> String {
         match self {
-            Self::Whole(_, least, MOST | MOST_U32) => format!("{least} or more"),
+            Self::Whole(_, least, MOST_PLACES..) => format!("{least} or more"),
             Self::Whole(_, least, most) => format!("{least} to {most}"),
             Self::Factor => "1.0 or more".to_owned(),
             _ => "above 0, at most 1".to_owned(),

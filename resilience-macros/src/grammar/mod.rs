@@ -266,3 +266,6 @@ fn unknown(key: &Ident, word: &str) -> syn::Error {
     };
     syn::Error::new(key.span(), message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,11 @@
 //! "Did you mean".
 
-/// The candidate that a typing mistake may have been meant to be.
+/// The candidate that a typing mistake may have been meant to be; `delay` is meant to be `delay_ms`.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    if let Some(with_unit) = candidates.iter().find(|candidate| candidate.strip_suffix("_ms") == Some(word)) {
+        return Some(with_unit);
+    }
     let allowed = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
@@ -39,7 +43,7 @@ mod tests {
         for (from, to, expected) in [
             ("", "", 0),
             ("", "abc", 3),
-            ("retry", "rtery", 2),
+            ("retry", "rtery", 1),
             ("circiut", "circuit", 1),
             ("retries", "retry", 3),
         ] {
@@ -53,6 +57,7 @@ mod tests {
         assert_eq!(nearest("circut", keys), Some("circuit"));
         assert_eq!(nearest("bulkhaed", keys), Some("bulkhead"));
         assert_eq!(nearest("retryif", keys), Some("retry_if"));
+        assert_eq!(nearest("delay", ["relay", "delay_ms"]), Some("delay_ms"));
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest("x", keys), None);
     }

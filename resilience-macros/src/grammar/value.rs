@@ -68,7 +68,11 @@ pub(crate) fn value(key: &str, kind: Kind, expr: Expr) -> syn::Result<Value> {
     };
     let shown = expr.to_token_stream().to_string().replace("- ", "-");
     let out_of_range = || {
-        let mut message = format!("`{key} = {shown}` is out of range: {}", kind.range());
+        let range = match kind {
+            Kind::Whole(_, _, most) if number > most as f64 => format!("at most {most}"),
+            _ => kind.range(),
+        };
+        let mut message = format!("`{key} = {shown}` is out of range: {range}");
         if matches!(kind, Kind::Rate | Kind::Budget | Kind::Jitter) && number > 1.0 && number <= 100.0 {
             message += &format!("; for {number} % write `{}`", number / 100.0);
         }
