@@ -61,7 +61,10 @@ impl Shape {
         let refused = |span: Span, message: &str| Err(syn::Error::new(span, message));
         let (sig, body) = (&function.sig, function.body.stream());
         if let Some(again) = function.attrs.iter().find(|attr| is_ours(attr)) {
-            return refused(again.span(), "a second `#[resilient]`: write all keys into one attribute");
+            return Err(syn::Error::new_spanned(
+                again,
+                "a second `#[resilient]`: write all keys into one attribute",
+            ));
         }
         if mentions_word(body.clone(), "__RESILIENT_SITE") {
             return refused(sig.ident.span(), "a second `#[resilient]`: write all keys into one attribute");

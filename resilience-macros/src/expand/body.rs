@@ -53,9 +53,7 @@ impl Body<'_> {
         }
         let [circuit, bulkhead, limiter] =
             names.map(|name| name.map_or_else(|| hygienic!(#p::None), |name| hygienic!(#p::Some(#name))));
-        hygienic! {
-            __RESILIENT_SITE.begin_named(#p::Names { circuit: #circuit, bulkhead: #bulkhead, limiter: #limiter })
-        }
+        hygienic!(__RESILIENT_SITE.begin_named([#circuit, #bulkhead, #limiter]))
     }
 
     fn formatted(&self, name: &Name) -> TokenStream {
@@ -191,12 +189,17 @@ impl Body<'_> {
         });
         // A statement that returns pins the type for `return`, `?` and coercions; braces of its own keep the items of
         // the body from shadowing what the pin names.
-        let inner = hygienic! {
+        // The keyword has no hygiene: with the span of the type, "return type inferred here" points there.
+        let giving = syn::Token![return](self.shape.output.span());
+        let pin = hygienic! {
             #[allow(unreachable_code)]
             match #p::None::<#output> {
-                #p::Some(never) => return never,
+                #p::Some(never) => #giving never,
                 #p::None => {}
             }
+        };
+        let inner = hygienic! {
+            #pin
             #(let #bound = #fresh;)*
             #[allow(unused_braces)]
             #body
@@ -209,9 +212,10 @@ impl Body<'_> {
         if clones.is_empty() {
             return attempted;
         }
+        let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
         hygienic! {
             {
-                #(let #fresh = call.user(|| #p::Clone::clone(&#clones));)*
+                #(let #fresh = call.user(|| #clone(&#clones));)*
                 #attempted
             }
         }
@@ -322,7 +326,27 @@ impl Body<'_> {
         match manner(fallback) {
             Manner::Sync => hygienic!(#p::answer(shape, error, #call)),
             Manner::Async => hygienic!(#p::answer_async(shape, error, #call).await),
-            Manner::Either => hygienic!(#p::answer_either(shape, error, #call).await),
+            Manner::Either => {
+                let output = &self.output;
+                let ask = match fallback {
+                    Expr::Path(_) => call.clone(),
+                    _ => hygienic!(ask),
+                };
+                let bind = (!matches!(fallback, Expr::Path(_))).then(|| hygienic!(let ask = #call;));
+                // So that another answer than the function's is reported at the fallback.
+                let awaited = syn::Token![await](fallback.span());
+                hygienic! {
+                    #bind
+                    let answered = #ask(error);
+                    let manner = {
+                        #[allow(unused_imports)]
+                        use #p::{AnsweredLater as _, AnsweredNow as _};
+                        (&&#p::Answered(&answered)).manner()
+                    };
+                    let answer: #output = manner.fallen(answered).#awaited;
+                    answer
+                }
+            }
         }
     }
 

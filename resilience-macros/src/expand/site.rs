@@ -139,7 +139,14 @@ fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream
         Kind::Flag | Kind::Backoff | Kind::Name => return value.to_token_stream(),
     };
     let message = format!("`{key}` is out of range: {}", kind.range());
-    call(check, quote!(#expr #range, #message), expr.to_token_stream(), p)
+    // A binding of the type, so that a wrong one is reported against the expression alone.
+    let ty = match kind {
+        Kind::Whole(int, ..) => int_name(int),
+        _ => "f64",
+    };
+    let ty = Ident::new(ty, Span::mixed_site());
+    let value = hygienic!({ let value: #p::primitive::#ty = #expr; value });
+    call(check, quote!(#value #range, #message), expr.to_token_stream(), p)
 }
 
 fn timeout_order(policy: &Policy, p: &TokenStream) -> Option<TokenStream> {

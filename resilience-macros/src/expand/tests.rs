@@ -58,8 +58,7 @@ fn settings_become_a_constant_declaration() {
          .jitter(rt::__private::Jitter::Share(0.5)).no_budget())",
         ".bulkhead(rt::__private::Some(rt::__private::NameSpec::Template(\"b-{x}\")),rt::__private::BulkheadSettings::new(4))",
         ".rate_limit(rt::__private::None,rt::__private::LimiterSettings::new(5)).timeout_ms(2000)",
-        "begin_named(rt::__private::Names{circuit:rt::__private::None,\
-         bulkhead:rt::__private::Some(rt::__private::format_args!(\"b-{x}\")),limiter:rt::__private::None})",
+        "begin_named([rt::__private::None,rt::__private::Some(rt::__private::format_args!(\"b-{x}\")),rt::__private::None])",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }

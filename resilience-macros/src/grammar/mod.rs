@@ -9,7 +9,8 @@ mod value;
 
 use proc_macro2::{Span, TokenStream};
 use syn::{
-    Expr, Ident, Path,
+    Expr, Ident, Path, Token,
+    ext::IdentExt,
     parse::{ParseStream, Parser},
     spanned::Spanned,
     token,
@@ -157,14 +158,14 @@ impl Policy {
                     Some(_) => Err(twice(key)),
                 }
             }
-            "skip" if input.is_empty() || input.peek(syn::Token![,]) => {
+            "skip" if input.is_empty() || input.peek(Token![,]) => {
                 self.skip = Some(key.span());
                 Ok(())
             }
             "skip" => Err(input.error("`skip` takes no value")),
             _ => {
                 // The value is read so that commas in it are not taken for the end.
-                if input.peek(syn::Token![=]) {
+                if input.peek(Token![=]) {
                     let _ = entry_value(key, "..", input);
                 }
                 Err(unknown(key, &word))
@@ -239,13 +240,13 @@ fn clones(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     }
     let content;
     syn::parenthesized!(content in input);
-    let names = content
-        .parse_terminated(<Ident as syn::ext::IdentExt>::parse_any, syn::Token![,])
-        .map_err(|error| syn::Error::new(error.span(), sample))?;
-    if names.is_empty() {
-        return Err(syn::Error::new(key.span(), sample));
+    let content: TokenStream = content.parse()?;
+    let names = |input: ParseStream<'_>| input.parse_terminated(Ident::parse_any, Token![,]);
+    match names.parse2(content.clone()) {
+        Ok(names) if !names.is_empty() => Ok(names.into_iter().collect()),
+        Ok(_) => Err(syn::Error::new(key.span(), sample)),
+        Err(_) => Err(syn::Error::new_spanned(content, sample)),
     }
-    Ok(names.into_iter().collect())
 }
 
 fn unknown(key: &Ident, word: &str) -> syn::Error {

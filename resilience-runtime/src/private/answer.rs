@@ -94,44 +94,50 @@ where
     fallback(error)
 }
 
-/// Asks a function that may be `async` or not: a path does not tell.
-pub fn answer_either<X, R, K, F, A>(_: Shape<R>, error: X, fallback: F) -> A::Future
-where
-    F: FnOnce(X) -> A,
-    A: Fallen<R, K>,
-{
-    fallback(error).fallen()
-}
-
-/// What a fallback may answer with: the function's return type, or a future of it.
+/// What a function answered that may be `async` or not: a path does not tell.
 ///
-/// `K` tells the two apart and is inferred.
-#[diagnostic::on_unimplemented(
-    message = "the fallback answers with `{Self}`, but the function returns `{R}`",
-    label = "must answer with `{R}`, or be an `async fn` that does"
-)]
-pub trait Fallen<R, K> {
-    /// Resolves to the answer.
-    type Future: Future<Output = R>;
+/// `(&&Answered(&answer)).manner().fallen(answer).await` is the answer of either.
+#[derive(Debug)]
+pub struct Answered<'a, A>(pub &'a A);
 
-    /// The answer as a future.
-    fn fallen(self) -> Self::Future;
-}
-
-#[diagnostic::do_not_recommend]
-impl<R> Fallen<R, ()> for R {
-    type Future = Ready<R>;
-
-    fn fallen(self) -> Self::Future {
-        ready(self)
+/// A future: awaited.
+pub trait AnsweredLater {
+    /// How to have the answer.
+    fn manner(&self) -> Later {
+        Later
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<R, F: Future<Output = R>> Fallen<R, ((),)> for F {
-    type Future = F;
+impl<F: Future> AnsweredLater for &Answered<'_, F> {}
 
-    fn fallen(self) -> Self::Future {
-        self
+/// Anything else: the answer itself.
+pub trait AnsweredNow {
+    /// How to have the answer.
+    fn manner(&self) -> Now {
+        Now
+    }
+}
+
+impl<A> AnsweredNow for Answered<'_, A> {}
+
+/// The answer is a future's output.
+#[derive(Clone, Copy, Debug)]
+pub struct Later;
+
+impl Later {
+    /// The future itself.
+    pub fn fallen<F: Future>(self, answer: F) -> F {
+        answer
+    }
+}
+
+/// The answer is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Now;
+
+impl Now {
+    /// A future of it.
+    pub fn fallen<A>(self, answer: A) -> Ready<A> {
+        ready(answer)
     }
 }

@@ -162,6 +162,7 @@ pub trait Fallible {
     fn failure(&self) -> Option<&Self::Error>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E> Fallible for Result<T, E> {
     type Error = E;
 

@@ -14,12 +14,15 @@ pub use core::{
     column,
     convert::Infallible,
     file, format_args, line, module_path,
-    option::Option::{self, None, Some},
+    option::Option::{None, Some},
+    primitive,
     result::Result::{Err, Ok},
 };
 
 pub use self::{
-    answer::{Fallen, Shape, ShapeOfAny, ShapeOfResult, answer, answer_async, answer_either},
+    answer::{
+        Answered, AnsweredLater, AnsweredNow, Later, Now, Shape, ShapeOfAny, ShapeOfResult, answer, answer_async,
+    },
     judge::{
         Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref, ProbeError, ProbeShape,
         classify, judge, verdict,
@@ -32,7 +35,8 @@ pub use crate::__declare as declare;
 pub use inventory;
 
 pub use crate::{
-    call::{Admission, Names, Next, Site},
+    call::{Admission, Next},
+    policy::Site,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings, Location,
         NameSpec, RetrySettings,

@@ -9,7 +9,7 @@ use crate::{call::Admission, error::ResilienceError};
     message = "`#[resilient]` cannot turn a refusal into `{Self}`",
     label = "no place here for an open circuit, a full bulkhead or a timeout",
     note = "for a `Result<_, E>`: implement `From<ResilienceError>` for `E` \
-            (with thiserror, a variant `Refused(#[from] ResilienceError)`)",
+            (with thiserror, a variant `Refused(#[from] ResilienceError)`; for a generic `E` write the bound)",
     note = "for any return type: say what to answer instead, `#[resilient(..., fallback = |error| ...)]`"
 )]
 pub trait FromRefusal {
