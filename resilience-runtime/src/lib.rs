@@ -19,10 +19,17 @@ pub mod circuit;
 pub mod limiter;
 pub mod retry;
 // floor 3
+pub mod health;
 pub mod registry;
 // floor 4
 mod call;
 pub mod policy;
+// floor 5
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
+
+pub use resilience_macros::resilient;
 
 pub use crate::{
     backoff::{Backoff, Delays},
@@ -40,6 +47,7 @@ pub use crate::{
 pub use crate::{
     bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
     circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
     registry::{Conflict, Registry, SiteSnapshot, registry},

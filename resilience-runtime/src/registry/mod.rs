@@ -247,7 +247,7 @@ impl Registry {
     #[must_use]
     pub fn sites(&self) -> Vec<SiteSnapshot> {
         let mut sites: Vec<_> = self.0.sites.iter().map(|site| site.stats.snapshot()).collect();
-        sites.sort_by(|one, other| one.site.cmp(&other.site));
+        sites.sort_by(|one, other| one.name.cmp(&other.name));
         sites
     }
 
