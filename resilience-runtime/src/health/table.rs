@@ -90,7 +90,7 @@ fn section<T>(
     line(f, title, columns.map(str::to_owned))?;
     for item in items {
         let (name, cells) = row(item);
-        line(f, &end_of(&name.to_string()), cells)?;
+        line(f, &end_of(&format!("{name}")), cells)?;
     }
     Ok(())
 }

@@ -118,7 +118,7 @@ impl Registry {
     /// [`scope`](Self::scope), or the process-wide one.
     #[must_use]
     pub fn current() -> Self {
-        scope::current().unwrap_or_else(|| registry().clone())
+        current().unwrap_or_else(|| registry().clone())
     }
 
     /// Runs a future in which annotated functions use this registry. Tasks it spawns do not inherit that; scope
