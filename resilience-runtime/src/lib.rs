@@ -36,7 +36,9 @@ pub use crate::{
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
-    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    events::{
+        CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
+    },
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
@@ -50,6 +52,6 @@ pub use crate::{
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
-    registry::{Conflict, Registry, SiteSnapshot, registry},
+    registry::{DynamicNames, Registry, SiteSnapshot, registry},
     retry::RetryBudget,
 };

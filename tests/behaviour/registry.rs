@@ -134,6 +134,11 @@ async fn conflicting_declarations_are_reported_and_the_first_wins() {
 async fn events_tell_what_happened_and_a_slow_reader_never_holds_up_a_call() {
     let registry = Registry::new();
     let mut events = registry.subscribe();
+    let known = registry.conflicts().len();
+    for conflict in registry.conflicts() {
+        assert_eq!(events.recv().await, Some(Event::Conflict(conflict)));
+    }
+    assert!(known > 0, "the disputed circuit");
     registry.scope(fails()).await.unwrap_err();
     registry.scope(fails()).await.unwrap_err();
     let Some(Event::Transition(change)) = events.recv().await else { panic!("the trip comes first") };

@@ -3,10 +3,10 @@
 use crate::{
     bulkhead::BulkheadSnapshot,
     circuit::CircuitSnapshot,
-    events::CircuitState,
+    events::{CircuitState, Conflict},
     limiter::LimiterSnapshot,
     name::Name,
-    registry::{Conflict, DynamicNames, Registry, SiteSnapshot},
+    registry::{DynamicNames, Registry, SiteSnapshot},
 };
 
 /// How well a registry's dependencies are.

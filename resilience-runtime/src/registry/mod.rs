@@ -21,8 +21,8 @@ use std::{
 
 use dashmap::DashMap;
 
-pub use self::{declared::Conflict, dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
 use self::{declared::Declarations, dynamic::Bound, named::Named};
+pub use self::{dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
 pub(crate) use self::{
     dynamic::{Filled, SiteEntry},
     scope::current,
@@ -33,7 +33,7 @@ use crate::{
     circuit::CircuitBreaker,
     clock::{self, Instant},
     error::AlreadyRegistered,
-    events::{Bus, EventReceiver},
+    events::{Bus, Conflict, Event, EventReceiver},
     limiter::RateLimiter,
     retry::RetryBudget,
     settings::Declaration,
@@ -270,10 +270,10 @@ impl Registry {
         self.0.declared.conflicts.clone()
     }
 
-    /// Receives what happens from now on. A receiver that falls behind loses the oldest events; it never holds up a
+    /// Receives what happens from now on, after the contradictions between declarations. A receiver that falls behind loses the oldest events; it never holds up a
     /// call.
     pub fn subscribe(&self) -> EventReceiver {
-        self.0.bus.subscribe()
+        self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
     }
 
     /// Closes all circuits, forgets what they counted, and starts all numbers at zero. Calls under way go on; their
