@@ -14,6 +14,7 @@ mod stats;
 // floor 2
 mod limiter;
 mod retry;
+mod timeout;
 
 pub use crate::{
     backoff::{Backoff, Delays},
@@ -23,9 +24,10 @@ pub use crate::{
     events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
     limiter::{LimiterAcquire, LimiterRun, LimiterSnapshot, Quota, RateLimiter, RateLimiterBuilder},
     name::Name,
-    retry::{BudgetSnapshot, RetryBudget},
+    retry::{Attempt, Attempts, BudgetSnapshot, NextAttempt, Retry, RetryBudget, RetryBuilder, RetryRun},
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
-    stats::Latency,
+    stats::{Latency, TimeoutSnapshot},
+    timeout::{Timeout, TimeoutRun, TimeoutWrap},
 };
