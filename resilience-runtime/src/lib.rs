@@ -18,6 +18,7 @@ pub mod bulkhead;
 pub mod circuit;
 pub mod limiter;
 pub mod retry;
+pub mod timeout;
 // floor 3
 pub mod health;
 pub mod registry;
@@ -43,7 +44,7 @@ pub use crate::{
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
-    stats::Latency,
+    stats::{Latency, TimeoutSnapshot},
 };
 #[doc(no_inline)]
 pub use crate::{
@@ -53,5 +54,6 @@ pub use crate::{
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
     registry::{DynamicNames, Registry, SiteSnapshot, registry},
-    retry::RetryBudget,
+    retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
+    timeout::Timeout,
 };
