@@ -147,10 +147,10 @@ pub enum Event {
         /// The site it belongs to.
         site: Name,
     },
-    /// So many dynamic names are in use that new ones share one entry.
+    /// So many dynamic names are in use that further ones of this site share one entry, named by the template.
     NamesAtCapacity {
-        /// The template, which names the shared entry.
-        template: Name,
+        /// The site.
+        site: Name,
     },
     /// A call was refused or timed out.
     Refused {

@@ -5,13 +5,34 @@ mod clock;
 mod name;
 mod sync;
 // floor 1
+mod backoff;
 mod class;
 mod error;
 mod events;
+mod queue;
 mod settings;
 mod stats;
+mod window;
+// floor 2
+pub mod bulkhead;
+pub mod circuit;
+pub mod limiter;
+pub mod retry;
+// floor 3
+pub mod health;
+pub mod registry;
+// floor 4
+mod call;
+pub mod policy;
+// floor 5
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
+
+pub use resilience_macros::resilient;
 
 pub use crate::{
+    backoff::{Backoff, Delays},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
@@ -21,4 +42,14 @@ pub use crate::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
     stats::Latency,
+};
+#[doc(no_inline)]
+pub use crate::{
+    bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
+    circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    health::{HealthReport, HealthStatus, Unhealthy},
+    limiter::{LimiterSnapshot, Quota, RateLimiter},
+    policy::Policy,
+    registry::{Conflict, Registry, SiteSnapshot, registry},
+    retry::RetryBudget,
 };

@@ -56,7 +56,9 @@ pub trait ShapeOfResult<T, E> {
     fn split(&self, out: Result<T, E>, call: &Call<'_>) -> Result<Result<T, E>, CallError<E>> {
         match out {
             Ok(value) => Ok(Ok(value)),
-            Err(last) if call.exhausted() => Err(CallError::RetriesExhausted { attempts: call.attempts(), last }),
+            Err(last) if call.exhausted() => {
+                Err(CallError::RetriesExhausted { attempts: call.attempts(), last })
+            }
             Err(error) => Err(CallError::Failed(error)),
         }
     }

@@ -234,7 +234,10 @@ mod tests {
 
     #[test]
     fn the_error_itself_is_asked_first() {
-        assert_eq!(class!(Err::<(), _>(io::Error::from(io::ErrorKind::NotFound))), Some(ErrorClass::Permanent));
+        assert_eq!(
+            class!(Err::<(), _>(io::Error::from(io::ErrorKind::NotFound))),
+            Some(ErrorClass::Permanent)
+        );
         assert_eq!(class!(Ok::<_, io::Error>(1)), None);
     }
 

@@ -21,11 +21,12 @@ pub use core::{
 
 pub use self::{
     answer::{
-        Answered, AnsweredLater, AnsweredNow, Later, Now, Shape, ShapeOfAny, ShapeOfResult, answer, answer_async,
+        Answered, AnsweredLater, AnsweredNow, Later, Now, Shape, ShapeOfAny, ShapeOfResult, answer,
+        answer_async,
     },
     judge::{
-        Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref, ProbeError, ProbeShape,
-        classify, judge, verdict,
+        Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref, ProbeError,
+        ProbeShape, classify, judge, verdict,
     },
     refusal::{FromRefusal, admitted},
 };
@@ -38,8 +39,8 @@ pub use crate::{
     call::{Admission, Next},
     policy::Site,
     settings::{
-        BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings, Location,
-        NameSpec, RetrySettings,
+        BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
+        Location, NameSpec, RetrySettings,
     },
 };
 

@@ -18,7 +18,7 @@ pub use self::{
     limiter::LimiterSettings,
     retry::{BackoffKind, Jitter, RetrySettings},
 };
-pub(crate) use self::{circuit::WindowShape, retry::BudgetRule};
+pub(crate) use self::{circuit::WindowShape, declaration::timeout_problem, retry::BudgetRule};
 
 /// The reasons settings are refused for; the key stands before them.
 pub(crate) mod reason {
