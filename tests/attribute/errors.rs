@@ -1,6 +1,9 @@
 //! Every kind of error type and return type.
 
-use std::{fmt, io, sync::atomic::{AtomicU32, Ordering}};
+use std::{
+    fmt, io,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use resilience_runtime::{Classified, Classify, ErrorClass, ErrorKind, ResilienceError, resilient};
 

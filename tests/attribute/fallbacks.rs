@@ -9,7 +9,6 @@ fn seen<E>(error: &CallError<E>) -> String {
         CallError::Refused(refusal) => format!("refused: {:?}", refusal.kind()),
         CallError::Failed(_) => "failed".to_owned(),
         CallError::RetriesExhausted { attempts, .. } => format!("exhausted after {attempts}"),
-        _ => "unknown".to_owned(),
     }
 }
 
@@ -145,7 +144,6 @@ struct NoPlaceForRefusals;
 #[resilient(timeout_ms = 5, fallback = |error| match error {
     CallError::Refused(_) => Ok(2),
     CallError::Failed(error) | CallError::RetriesExhausted { last: error, .. } => Err(error),
-    _ => Ok(3),
 })]
 async fn any_error(wait: bool) -> Result<u8, NoPlaceForRefusals> {
     if wait {

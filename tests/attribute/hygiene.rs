@@ -19,14 +19,6 @@ mod shadowed {
     pub(super) mod std {}
     pub(super) mod resilience_runtime {}
 
-    macro_rules! format_args {
-        () => {};
-    }
-    macro_rules! line {
-        () => {};
-    }
-    pub(super) use {format_args, line};
-
     const LIMIT: ::core::primitive::u64 = 500;
 
     #[::resilience_runtime::resilient(

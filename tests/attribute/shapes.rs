@@ -117,14 +117,14 @@ fn boxed_by_an_alias(text: String) -> BoxFuture<'static, Answer<usize>> {
     })
 }
 
-#[test]
-fn free_functions() {
+#[tokio::test(start_paused = true)]
+async fn free_functions() {
     assert_eq!(now(no_arguments()), Ok(1));
     assert_eq!(now(everything(7)), Ok(7));
     assert_eq!(now(generic("a", [0; 4])), Ok(("a", 4)));
     assert_eq!(now(two_lifetimes("a", "b")), Ok(("a", "b")));
     assert_eq!(now(impl_trait("a", &1)).map(|shown| shown.to_string()), Ok("a1".to_owned()));
-    assert_eq!(now(impl_trait("", &1)).map(|shown| shown.to_string()), Err(Error::Failed("empty")));
+    assert_eq!(impl_trait("", &1).await.map(|shown| shown.to_string()), Err(Error::Failed("empty")));
     assert_eq!(now(patterns((1, [2, 0, 0]), 0, Wrapper { inner: 3 }, &4)), Ok(10));
     assert_eq!(now(mutable(vec![1], (2, 3))), Ok(vec![1, 5]));
     assert_eq!(now(conditional(3)), Ok(3));
@@ -162,8 +162,14 @@ impl Client {
     }
 
     #[resilient(retry = 1, timeout_ms = 5)]
-    async fn by_mutable_reference(&mut self, by: &u8) -> Answer<&mut Self> {
+    async fn by_mutable_reference(&mut self, by: &u8) -> Answer<u8> {
         self.calls += by;
+        Ok(self.calls)
+    }
+
+    #[resilient(circuit = "shapes", timeout_ms = 5)]
+    async fn gives_the_mutable_reference_back(&mut self) -> Answer<&mut Self> {
+        self.calls += 1;
         Ok(self)
     }
 
@@ -193,11 +199,12 @@ impl Client {
 fn methods_with_every_receiver() {
     let mut client = Client::default();
     assert_eq!(now(client.by_reference()), Ok(&0));
-    assert_eq!(now(client.by_mutable_reference(&2)).map(|client| client.calls), Ok(2));
-    assert_eq!(now(Pin::new(&mut client).by_pin()), Ok(2));
+    assert_eq!(now(client.by_mutable_reference(&2)), Ok(2));
+    assert_eq!(now(client.gives_the_mutable_reference_back()).map(|client| client.calls), Ok(3));
+    assert_eq!(now(Pin::new(&mut client).by_pin()), Ok(3));
     let client = now(client.by_value()).expect("it answers");
     let client = now(client.by_mutable_value()).expect("it answers");
-    assert_eq!(now(Arc::new(client).by_arc()), Ok(3));
+    assert_eq!(now(Arc::new(client).by_arc()), Ok(4));
 }
 
 trait Store {

@@ -156,6 +156,13 @@ impl Body<'_> {
             return hygienic!(#p::admitted(call.try_admit()););
         }
         let refusal = self.refused(hygienic!(refusal));
+        if self.policy.bulkhead.is_none() && self.policy.rate_limit.is_none() {
+            return hygienic! {
+                if let #p::Err(refusal) = #p::passed(call.try_admit()) {
+                    break 'call #refusal;
+                }
+            };
+        }
         hygienic! {
             match call.try_admit() {
                 #p::Admission::Admitted => {}
@@ -200,7 +207,7 @@ impl Body<'_> {
         };
         let inner = hygienic! {
             #pin
-            #(let #bound = #fresh;)*
+            #(let #bound = #fresh.take();)*
             #[allow(unused_braces)]
             #body
         };
@@ -212,7 +219,7 @@ impl Body<'_> {
         if clones.is_empty() {
             return attempted;
         }
-        let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
+        let clone = clones.iter().map(|name| located(hygienic!(#p::Fresh::of), name.span()));
         hygienic! {
             {
                 #(let #fresh = call.user(|| #clone(&#clones));)*

@@ -16,7 +16,6 @@ use std::{error::Error, fmt::Display, ops::Deref};
 use crate::{
     call::Verdict,
     class::{Classify, ErrorClass},
-    error::ErrorKind,
 };
 
 /// An outcome to be judged.
