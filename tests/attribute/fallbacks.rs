@@ -53,6 +53,10 @@ async fn async_function(error: CallError<Error>) -> Result<String, Error> {
     Ok(format!("async fn {}", seen(&error)))
 }
 
+mod other {
+    pub(super) use super::plain_function;
+}
+
 fn made(prefix: &'static str) -> impl FnOnce(CallError<Error>) -> Result<String, Error> {
     move |error| Ok(format!("{prefix} {}", seen(&error)))
 }
@@ -72,7 +76,7 @@ mod forms {
 
     form!(path_of_a_function, plain_function);
     form!(path_of_an_async_function, async_function);
-    form!(path_with_module, super::plain_function);
+    form!(path_with_module, crate::fallbacks::other::plain_function);
     form!(call, made("made"));
     form!(async_closure, async |error| async_function(error).await);
     form!(async_block, |error| async move { async_function(error).await });

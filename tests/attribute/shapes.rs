@@ -61,7 +61,7 @@ async fn mutable(mut list: Vec<u8>, (mut a, b): (u8, u8)) -> Answer<Vec<u8>> {
 }
 
 #[resilient(retry = 1)]
-async fn conditional(#[cfg(all())] a: u8, #[cfg(any())] a: String) -> Answer<u8> {
+async fn conditional(#[cfg(test)] a: u8, #[cfg(not(test))] a: String) -> Answer<u8> {
     Ok(a)
 }
 
@@ -103,6 +103,7 @@ fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = Answer<usize>> + Send
 }
 
 #[resilient(retry = 1, timeout_ms = 5)]
+#[allow(clippy::manual_async_fn)]
 fn returns_impl_future(text: &str) -> impl Future<Output = Answer<usize>> + Send + '_ {
     async { Ok(text.len()) }
 }

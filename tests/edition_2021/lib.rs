@@ -10,7 +10,7 @@ struct Guarded {
 impl Guarded {
     #[resilient(circuit = "edition", retry = 1, timeout_ms = 500, bulkhead = 10)]
     async fn last(&self) -> Result<Option<u8>, ResilienceError> {
-        Ok(if let Some(last) = self.list.lock().await.last() { Some(*last) } else { None })
+        Ok(self.list.lock().await.last().copied())
     }
 
     #[resilient(circuit = "edition-{gen}", fallback = |_| gen)]

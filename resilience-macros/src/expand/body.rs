@@ -219,10 +219,10 @@ impl Body<'_> {
         if clones.is_empty() {
             return attempted;
         }
-        let clone = clones.iter().map(|name| located(hygienic!(#p::Fresh::of), name.span()));
+        let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
         hygienic! {
             {
-                #(let #fresh = call.user(|| #clone(&#clones));)*
+                #(let #fresh = #p::Fresh(call.user(|| #clone(&#clones)));)*
                 #attempted
             }
         }

@@ -2,15 +2,9 @@
 
 /// Deliberately not `Copy`: an `async` block that is not `move` would borrow a `Copy` value, not own it.
 #[derive(Debug)]
-pub struct Fresh<T>(T);
+pub struct Fresh<T>(pub T);
 
-impl<T: Clone> Fresh<T> {
-    /// A clone of the argument.
-    #[must_use]
-    pub fn of(argument: &T) -> Self {
-        Self(argument.clone())
-    }
-
+impl<T> Fresh<T> {
     /// The clone itself.
     #[must_use]
     pub fn take(self) -> T {

@@ -11,6 +11,7 @@ mod judge;
 mod refusal;
 
 pub use core::{
+    clone::Clone,
     column, file, format_args, line, module_path,
     option::Option::{None, Some},
     primitive,
