@@ -18,30 +18,42 @@ pub mod bulkhead;
 pub mod circuit;
 pub mod limiter;
 pub mod retry;
+pub mod timeout;
 // floor 3
+pub mod health;
 pub mod registry;
 // floor 4
 mod call;
 pub mod policy;
+// floor 5
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
+
+pub use resilience_macros::resilient;
 
 pub use crate::{
     backoff::{Backoff, Delays},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
-    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    events::{
+        CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
+    },
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
-    stats::Latency,
+    stats::{Latency, TimeoutSnapshot},
 };
 #[doc(no_inline)]
 pub use crate::{
     bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
     circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
-    registry::{Conflict, Registry, SiteSnapshot, registry},
-    retry::RetryBudget,
+    registry::{DynamicNames, Registry, SiteSnapshot, registry},
+    retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
+    timeout::Timeout,
 };

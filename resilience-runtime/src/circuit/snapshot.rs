@@ -18,7 +18,7 @@ use crate::{
 #[non_exhaustive]
 pub struct CircuitSnapshot {
     /// The circuit's name.
-    pub circuit: Name,
+    pub name: Name,
     /// Its state.
     pub state: CircuitState,
     /// Whether the registry is unhealthy while it is open.
@@ -110,7 +110,7 @@ impl CircuitBreaker {
         let (settings, last, cause) = (record.settings, record.last.clone(), record.cause.clone());
         drop(record);
         CircuitSnapshot {
-            circuit: self.label().clone(),
+            name: self.label().clone(),
             state: view.word.state,
             critical: settings.critical,
             window_calls: sums.calls,
@@ -145,15 +145,18 @@ impl CircuitBreaker {
     /// circuit is open they are those that tripped it.
     #[must_use]
     pub fn execution_log(&self) -> Vec<LoggedOutcome> {
-        let log = self.window.log();
-        log.into_iter().map(|kind| LoggedOutcome { failure: kind.failure, slow: kind.slow }).collect()
+        self.window
+            .log()
+            .into_iter()
+            .map(|kind| LoggedOutcome { failure: kind.failure, slow: kind.slow })
+            .collect()
     }
 }
 
 /// "circuit `api` is open: failure rate 62 % over 50 calls, next probe in 18.2 s"
 impl fmt::Display for CircuitSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "circuit `{}` is {}", self.circuit, self.state)?;
+        write!(f, "circuit `{}` is {}", self.name, self.state)?;
         if let Some(last) = self.last_transition.as_ref().filter(|last| last.to == self.state) {
             write!(f, ": {}", last.reason)?;
         }

@@ -98,7 +98,7 @@ impl SiteStats {
         let counts = self.stats.counts();
         let count = |which: SiteCount| counts[which as usize];
         SiteSnapshot {
-            site: self.label.clone(),
+            name: self.label.clone(),
             calls: count(SiteCount::Started),
             in_flight: count(SiteCount::Started).saturating_sub(counts[ENDS].iter().sum()),
             attempts: count(SiteCount::Attempts),
@@ -129,7 +129,7 @@ impl SiteStats {
 #[non_exhaustive]
 pub struct SiteSnapshot {
     /// `module::path::function`, with file and line where that is ambiguous.
-    pub site: Name,
+    pub name: Name,
     /// Calls begun.
     pub calls: u64,
     /// Calls under way.
