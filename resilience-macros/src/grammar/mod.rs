@@ -113,7 +113,10 @@ impl Policy {
 
     /// Whether the body may run more than once.
     pub(crate) fn repeats(&self) -> bool {
-        self.retry.as_ref().and_then(|retry| retry.setting("max")).is_some_and(|max| max.value.whole() != Some(0))
+        self.retry
+            .as_ref()
+            .and_then(|retry| retry.setting("max"))
+            .is_some_and(|max| max.value.whole() != Some(0))
     }
 
     pub(crate) fn is_timed(&self) -> bool {
