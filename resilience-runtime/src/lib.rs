@@ -9,25 +9,51 @@ mod backoff;
 mod class;
 mod error;
 mod events;
+mod queue;
 mod settings;
 mod stats;
+mod window;
 // floor 2
-mod limiter;
-mod retry;
-mod timeout;
+pub mod bulkhead;
+pub mod circuit;
+pub mod limiter;
+pub mod retry;
+pub mod timeout;
+// floor 3
+pub mod health;
+pub mod registry;
+// floor 4
+mod call;
+pub mod policy;
+// floor 5
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
+
+pub use resilience_macros::resilient;
 
 pub use crate::{
     backoff::{Backoff, Delays},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
-    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
-    limiter::{LimiterAcquire, LimiterRun, LimiterSnapshot, Quota, RateLimiter, RateLimiterBuilder},
+    events::{
+        CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
+    },
     name::Name,
-    retry::{Attempt, Attempts, BudgetSnapshot, NextAttempt, Retry, RetryBudget, RetryBuilder, RetryRun},
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
     stats::{Latency, TimeoutSnapshot},
-    timeout::{Timeout, TimeoutRun, TimeoutWrap},
+};
+#[doc(no_inline)]
+pub use crate::{
+    bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
+    circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    health::{HealthReport, HealthStatus, Unhealthy},
+    limiter::{LimiterSnapshot, Quota, RateLimiter},
+    policy::Policy,
+    registry::{DynamicNames, Registry, SiteSnapshot, registry},
+    retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
+    timeout::Timeout,
 };

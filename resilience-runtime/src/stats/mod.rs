@@ -14,7 +14,7 @@ use std::{
 };
 
 use self::histogram::{Buckets, Resolution};
-pub(crate) use self::timeout::{TimeoutOutcome, TimeoutStats, of_timeout};
+pub(crate) use self::timeout::{Directory, TimeoutOutcome, TimeoutStats, of_timeout};
 pub use self::{histogram::Latency, timeout::TimeoutSnapshot};
 use crate::{
     clock::nanos,
@@ -68,6 +68,16 @@ impl<const N: usize> Stats<N> {
     /// One stripe for all threads, latencies within a factor of two: for things that exist by the thousand.
     pub(crate) fn compact() -> Self {
         Self::new(1, Resolution::COARSE)
+    }
+
+    /// One stripe for all threads, no latencies.
+    pub(crate) fn compact_counters() -> Self {
+        Self::new(1, Resolution::NONE)
+    }
+
+    /// One stripe for all threads, latencies within 12.5 %: for what happens rarely.
+    pub(crate) fn shared() -> Self {
+        Self::new(1, Resolution::FINE)
     }
 
     fn new(shards: usize, resolution: Resolution) -> Self {
