@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
-pub(crate) use self::source::{now, timer_from};
+pub(crate) use self::source::now;
 
 /// A moment on this library's monotonic clock, in nanoseconds.
 ///
@@ -77,12 +77,12 @@ pub(crate) fn sleep_until(at: Instant) -> Sleep {
 
 /// As [`sleep_until`], for callers that have just read the clock.
 pub(crate) fn sleep_from(now: Instant, at: Instant) -> Sleep {
-    tokio::time::sleep_until(timer_from(now, at))
+    tokio::time::sleep_until(source::timer_from(now, at))
 }
 
 /// `at` as tokio's timer wheel counts.
 pub(crate) fn timer(at: Instant) -> tokio::time::Instant {
-    timer_from(now(), at)
+    source::timer_from(now(), at)
 }
 
 /// Writes a duration as milliseconds, the unit of every dashboard.
@@ -124,7 +124,7 @@ mod source {
     }
 
     /// `at` as tokio's timer wheel counts, exactly.
-    pub(crate) fn timer_from(_now: Instant, at: Instant) -> tokio::time::Instant {
+    pub(super) fn timer_from(_now: Instant, at: Instant) -> tokio::time::Instant {
         let epoch = epoch();
         let moment = if at.as_nanos() >= ZERO {
             epoch.checked_add(Duration::from_nanos(at.as_nanos() - ZERO))
@@ -174,7 +174,7 @@ mod source {
     }
 
     /// `at` as tokio's timer wheel counts, seen from a moment shortly after `now`; never too early.
-    pub(crate) fn timer_from(now: Instant, at: Instant) -> tokio::time::Instant {
+    pub(super) fn timer_from(now: Instant, at: Instant) -> tokio::time::Instant {
         let (ours, tokios) = match PAIR.get() {
             Some(pair) if now.saturating_since(pair.0) < FRESH => pair,
             _ => read_both(),
