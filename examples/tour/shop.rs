@@ -1,6 +1,6 @@
 //! The calling code: what a service would have. Nothing in it retries, waits, counts or gives up by hand.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use reqwest::{Client, StatusCode, header};
 use resilience_runtime::{Classify, ErrorClass, ResilienceError, resilient};
@@ -49,12 +49,17 @@ impl Shop {
 /// What goes wrong in a shop.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShopError {
-    #[error(transparent)]
+    #[error("{}", root(.0))]
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     Refused(#[from] ResilienceError),
     #[error("the shop answers {status}")]
     Status { status: StatusCode, retry_after: Option<Duration> },
+}
+
+/// What is at the bottom of it: reqwest's own words leave that out.
+fn root(error: &dyn Error) -> &dyn Error {
+    error.source().map_or(error, root)
 }
 
 impl Classify for ShopError {

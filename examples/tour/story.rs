@@ -2,7 +2,7 @@
 
 use std::{fmt, io::IsTerminal, time::Duration};
 
-use resilience_runtime::{Event, EventReceiver, HealthReport, Instant, registry};
+use resilience_runtime::{CircuitState, Event, EventReceiver, HealthReport, Instant, registry};
 
 /// The calling code, to quote from.
 const CODE: &str = include_str!("shop.rs");
@@ -16,6 +16,8 @@ pub(crate) struct Story {
     begun: Instant,
     coloured: bool,
     turns: usize,
+    /// The functions quoted so far, each with its turn.
+    quoted: Vec<(&'static str, usize)>,
     claims: usize,
     failed: Vec<String>,
 }
@@ -27,18 +29,24 @@ impl Story {
             begun: Instant::now(),
             coloured: std::io::stdout().is_terminal(),
             turns: 0,
+            quoted: Vec::new(),
             claims: 0,
             failed: Vec::new(),
         }
     }
 
     /// A new turn: its heading, the function it is about, and what happens in it.
-    pub(crate) fn turn(&mut self, title: &str, function: &str, text: &str) {
+    pub(crate) fn turn(&mut self, title: &str, function: &'static str, text: &str) {
         self.turns += 1;
         let heading = format!("{}. {title} ", self.turns);
         println!("\n{}\n", self.paint("1;36", &format!("{heading:─<WIDTH$}")));
-        for line in quoted(function) {
-            println!("    {}", self.paint("33", line));
+        if let Some((_, turn)) = self.quoted.iter().find(|(quoted, _)| *quoted == function) {
+            println!("    {}", self.paint("33", &format!("async fn {function}, as in turn {turn}")));
+        } else {
+            for line in quote(function) {
+                println!("    {}", self.paint("33", line));
+            }
+            self.quoted.push((function, self.turns));
         }
         println!("\n{text}\n");
     }
@@ -78,7 +86,8 @@ impl Story {
         }
     }
 
-    /// The changes of state since the last call, and the rows of the health table that are about these names.
+    /// The changes of state since the last call, and the rows of the health table that are about these names; what
+    /// is not well is always shown.
     pub(crate) fn health(&mut self, names: &[&str]) {
         while let Some(event) = self.events.try_recv() {
             if let Event::Transition(change) = event {
@@ -90,7 +99,7 @@ impl Story {
         let mut health = registry().health();
         let about = |name: &str| names.iter().any(|part| name.ends_with(part));
         health.sites.retain(|site| about(&site.name));
-        health.circuits.retain(|circuit| about(&circuit.name));
+        health.circuits.retain(|circuit| about(&circuit.name) || circuit.state != CircuitState::Closed);
         health.bulkheads.retain(|bulkhead| about(&bulkhead.name));
         health.limiters.retain(|limiter| about(&limiter.name));
         println!();
@@ -98,7 +107,7 @@ impl Story {
     }
 
     /// A health report, with its headings and the words that matter set off.
-    pub(crate) fn table(&self, health: &HealthReport) {
+    fn table(&self, health: &HealthReport) {
         for line in health.to_string().lines() {
             let heading = ["site ", "circuit ", "bulkhead ", "rate limiter "];
             let style = match line {
@@ -108,7 +117,7 @@ impl Story {
                 line if line.starts_with("status") => "1;31",
                 _ => "0",
             };
-            println!("    {}", self.paint(style, line));
+            println!("{}", self.paint(style, format!("    {line}").trim_end()));
         }
     }
 
@@ -137,14 +146,14 @@ impl Story {
 }
 
 /// The attribute and the signature of a function of the shop.
-fn quoted(function: &str) -> Vec<&'static str> {
+fn quote(function: &str) -> Vec<&'static str> {
     let signature = format!("async fn {function}(");
     let mut lines = Vec::new();
     for line in CODE.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)) {
         if line.starts_with("#[resilient") {
             lines.clear();
         }
-        lines.push(line.trim_end_matches(" {"));
+        lines.push(line.trim_start_matches("pub(crate) ").trim_end_matches(" {"));
         if line.contains(&signature) {
             return lines;
         }

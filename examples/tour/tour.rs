@@ -16,10 +16,8 @@ use self::{server::Server, shop::Shop, story::Story};
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut server = Server::start().await?;
     let shop = Shop::new(server.address())?;
-    println!(
-        "A shop's server listens on {}. Five annotated functions call it while it fails in every way it can.",
-        server.address()
-    );
+    println!("A shop's server listens on {}. Five annotated functions call it", server.address());
+    println!("while everything goes wrong that can. ✓ was checked, ● is a circuit that changes its state.");
     let mut story = Story::begin();
     turns::fair_weather(&mut story, &server, &shop).await;
     turns::errors(&mut story, &server, &shop).await;
