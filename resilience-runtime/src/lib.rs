@@ -18,6 +18,7 @@ pub mod bulkhead;
 pub mod circuit;
 pub mod limiter;
 pub mod retry;
+pub mod timeout;
 // floor 3
 pub mod health;
 pub mod registry;
@@ -36,12 +37,14 @@ pub use crate::{
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
-    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    events::{
+        CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
+    },
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
-    stats::Latency,
+    stats::{Latency, TimeoutSnapshot},
 };
 #[doc(no_inline)]
 pub use crate::{
@@ -50,6 +53,7 @@ pub use crate::{
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
-    registry::{Conflict, Registry, SiteSnapshot, registry},
-    retry::RetryBudget,
+    registry::{DynamicNames, Registry, SiteSnapshot, registry},
+    retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
+    timeout::Timeout,
 };

@@ -53,7 +53,7 @@ fn settings_become_a_constant_declaration() {
         ".circuit(rt::__private::NameSpec::Static(\"a\"),rt::__private::Some({\
          rt::__private::check::usize_order(1,N,\"`probe_successes`mustnotbeabove`probes`\");",
         "rt::__private::CircuitSettings::new().failure_rate(1.0)\
-         .probes(rt::__private::check::usize(N,1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
+         .probes(rt::__private::check::usize({letvalue:rt::__private::primitive::usize=N;value},1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
         ".retry(rt::__private::RetrySettings::new(3).backoff(rt::__private::BackoffKind::Linear)\
          .jitter(rt::__private::Jitter::Share(0.5)).no_budget())",
         ".bulkhead(rt::__private::Some(rt::__private::NameSpec::Template(\"b-{x}\")),rt::__private::BulkheadSettings::new(4))",

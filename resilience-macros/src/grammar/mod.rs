@@ -108,12 +108,7 @@ impl Policy {
 
     /// Whether a call can be answered without, or in spite of, the body's own outcome.
     pub(crate) fn can_refuse(&self) -> bool {
-        self.is_gated() || self.is_timed()
-    }
-
-    /// Whether something stands before an attempt.
-    pub(crate) fn is_gated(&self) -> bool {
-        self.circuit.is_some() || self.bulkhead.is_some() || self.rate_limit.is_some()
+        self.circuit.is_some() || self.bulkhead.is_some() || self.rate_limit.is_some() || self.is_timed()
     }
 
     pub(crate) fn is_timed(&self) -> bool {

@@ -102,7 +102,7 @@ impl CircuitBreaker {
 
     pub(crate) fn snapshot_at(&self, now: Instant) -> CircuitSnapshot {
         let (word, due) = self.view(now);
-        let sums = self.window.sums(word.generation, now);
+        let sums = self.window.sums(now);
         let counts = self.stats.counts();
         let count = |which: Count| counts[which as usize];
         let rate = |part: u32| self.live.judges(sums.calls).then(|| share(part, sums.calls));
@@ -144,9 +144,11 @@ impl CircuitBreaker {
     /// The outcomes in a count window, oldest first; empty for a time window, which keeps only their number.
     #[must_use]
     pub fn execution_log(&self) -> Vec<LoggedOutcome> {
-        let generation = self.view(clock::now()).0.generation;
-        let log = self.window.log(generation);
-        log.into_iter().map(|kind| LoggedOutcome { failure: kind.failure, slow: kind.slow }).collect()
+        self.window
+            .log()
+            .into_iter()
+            .map(|kind| LoggedOutcome { failure: kind.failure, slow: kind.slow })
+            .collect()
     }
 }
 

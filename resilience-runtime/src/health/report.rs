@@ -3,10 +3,11 @@
 use crate::{
     bulkhead::BulkheadSnapshot,
     circuit::CircuitSnapshot,
-    events::CircuitState,
+    events::{CircuitState, Conflict},
     limiter::LimiterSnapshot,
     name::Name,
-    registry::{Conflict, DynamicNames, Registry, SiteSnapshot},
+    registry::{DynamicNames, Registry, SiteSnapshot},
+    stats::TimeoutSnapshot,
 };
 
 /// How well a registry's dependencies are.
@@ -57,6 +58,8 @@ pub struct HealthReport {
     pub bulkheads: Vec<BulkheadSnapshot>,
     /// All rate limiters, sorted by name.
     pub limiters: Vec<LimiterSnapshot>,
+    /// All named timeouts, sorted by name.
+    pub timeouts: Vec<TimeoutSnapshot>,
     /// Names that two attributes give different settings.
     pub conflicts: Vec<Conflict>,
     /// How many dynamic names there are.
@@ -87,6 +90,7 @@ impl Registry {
             circuits,
             bulkheads: self.bulkheads().iter().map(|bulkhead| bulkhead.snapshot()).collect(),
             limiters: self.limiters().iter().map(|limiter| limiter.snapshot()).collect(),
+            timeouts: self.timeouts(),
             conflicts: self.conflicts(),
             dynamic_names: self.dynamic_names(),
         }

@@ -65,6 +65,14 @@ impl fmt::Display for HealthReport {
             let [one, two, three] = rest;
             (&limiter.name, [free, waiting, passed, refused, one, two, three])
         })?;
+        let timeout_columns = ["limit", "in time", "out", "dropped", "", "p50", "p99"];
+        section(f, "timeout", timeout_columns, &self.timeouts, |timeout| {
+            let [p50, p99] = percentiles(timeout.latency);
+            let [completed, timed_out, cancelled] =
+                [timeout.completed, timeout.timed_out, timeout.cancelled].map(number);
+            let limit = Seconds(timeout.limit).to_string();
+            (&timeout.name, [limit, completed, timed_out, cancelled, String::new(), p50, p99])
+        })?;
         let unhealthy = self.unhealthy();
         if !unhealthy.is_empty() {
             writeln!(f)?;
@@ -90,7 +98,7 @@ fn section<T>(
     line(f, title, columns.map(str::to_owned))?;
     for item in items {
         let (name, cells) = row(item);
-        line(f, &end_of(&name.to_string()), cells)?;
+        line(f, &end_of(&format!("{name}")), cells)?;
     }
     Ok(())
 }

@@ -21,8 +21,8 @@ use std::{
 
 use dashmap::DashMap;
 
-pub use self::{declared::Conflict, dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
 use self::{declared::Declarations, dynamic::Bound, named::Named};
+pub use self::{dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
 pub(crate) use self::{
     dynamic::{Filled, SiteEntry},
     scope::current,
@@ -33,10 +33,12 @@ use crate::{
     circuit::CircuitBreaker,
     clock::{self, Instant},
     error::AlreadyRegistered,
-    events::{Bus, EventReceiver},
+    events::{Bus, Conflict, Event, EventReceiver},
     limiter::RateLimiter,
+    name::Name,
     retry::RetryBudget,
     settings::Declaration,
+    stats::{Directory, TimeoutSnapshot, TimeoutStats},
 };
 
 /// The process-wide registry.
@@ -85,6 +87,7 @@ pub(crate) struct Inner {
     bulkheads: Named<Bulkhead>,
     limiters: Named<RateLimiter>,
     budgets: Named<RetryBudget>,
+    timeouts: Named<TimeoutStats>,
     bound: Bound,
 }
 
@@ -102,6 +105,7 @@ impl Registry {
             bulkheads: Named::new(),
             limiters: Named::new(),
             budgets: Named::new(),
+            timeouts: Named::new(),
             bound: Bound::new(),
         };
         for (declaration, label) in &inner.declared.sites {
@@ -118,7 +122,7 @@ impl Registry {
     /// [`scope`](Self::scope), or the process-wide one.
     #[must_use]
     pub fn current() -> Self {
-        scope::current().unwrap_or_else(|| registry().clone())
+        current().unwrap_or_else(|| registry().clone())
     }
 
     /// Runs a future in which annotated functions use this registry. Tasks it spawns do not inherit that; scope
@@ -243,6 +247,12 @@ impl Registry {
         self.0.limiters.register(&name, limiter).ok_or_else(|| AlreadyRegistered::new("rate limiter", name))
     }
 
+    /// The numbers of all named timeouts, sorted by name. A name is listed once a timeout of it was made.
+    #[must_use]
+    pub fn timeouts(&self) -> Vec<TimeoutSnapshot> {
+        self.0.timeouts.all().iter().map(|timeout| timeout.snapshot()).collect()
+    }
+
     /// The numbers of all annotated functions, sorted by label.
     #[must_use]
     pub fn sites(&self) -> Vec<SiteSnapshot> {
@@ -270,10 +280,10 @@ impl Registry {
         self.0.declared.conflicts.clone()
     }
 
-    /// Receives what happens from now on. A receiver that falls behind loses the oldest events; it never holds up a
+    /// Receives what happens from now on, after the contradictions between declarations. A receiver that falls behind loses the oldest events; it never holds up a
     /// call.
     pub fn subscribe(&self) -> EventReceiver {
-        self.0.bus.subscribe()
+        self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
     }
 
     /// Closes all circuits, forgets what they counted, and starts all numbers at zero. Calls under way go on; their
@@ -282,6 +292,7 @@ impl Registry {
         self.circuits().iter().for_each(|circuit| circuit.reset());
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());
         self.limiters().iter().for_each(|limiter| limiter.reset());
+        self.0.timeouts.all().iter().for_each(|timeout| timeout.reset());
         self.0.sites.iter().for_each(|site| site.stats.reset());
     }
 
@@ -308,6 +319,17 @@ impl Registry {
             // calls nothing.
             clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
         }
+    }
+
+    /// The numbers of a named timeout. Names are bounded, like all others: once there are too many, further ones
+    /// share an entry.
+    fn timeout(&self, name: &str) -> Arc<TimeoutStats> {
+        if let Some(timeout) = self.0.timeouts.get(name) {
+            return timeout;
+        }
+        let name = if self.0.timeouts.len() < MOST_TIMEOUTS { name } else { FURTHER_TIMEOUTS };
+        let name = Name::from(&*named::bounded(name));
+        self.0.timeouts.declare(&name, || TimeoutStats::new(name.clone()))
     }
 
     fn in_flight(&self) -> u64 {
@@ -338,6 +360,14 @@ impl Registry {
         self.0.dynamic(site, filled, now)
     }
 }
+
+inventory::submit!(Directory(|name| Registry::current().timeout(name)));
+
+/// Named timeouts that a registry tells apart.
+const MOST_TIMEOUTS: usize = 10_000;
+
+/// The name that all others share.
+const FURTHER_TIMEOUTS: &str = "(further timeouts)";
 
 /// How often a shutdown looks for the end of the calls it waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -51,6 +51,10 @@ impl<T> Named<T> {
         self.0.get(&*bounded(name)).map(|held| held.value.clone())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Everything, sorted by name.
     pub(super) fn all(&self) -> Vec<Arc<T>> {
         let mut all: Vec<_> =

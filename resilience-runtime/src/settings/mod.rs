@@ -43,7 +43,6 @@ macro_rules! checked {
         /// # Panics
         ///
         /// If a value is out of its range or contradicts another.
-        #[must_use]
         pub const fn checked(self) -> Self {
             if let Some(problem) = self.problem() {
                 panic!("{}", problem.reason());

@@ -13,7 +13,7 @@ use self::{count::CountWindow, time::TimeWindow};
 use crate::{
     clock::{Instant, nanos},
     settings::WindowShape,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 /// The sums of a window.
@@ -29,13 +29,20 @@ pub(crate) struct Sums {
 pub(crate) struct Window {
     /// Nanoseconds of a bucket of the time window, or zero for the count window.
     bucket: AtomicU64,
+    /// The generation counted last: an open circuit still shows what it tripped on.
+    generation: AtomicU32,
     count: CountWindow,
     time: OnceLock<Box<TimeWindow>>,
 }
 
 impl Window {
     pub(crate) fn new(shape: WindowShape) -> Self {
-        let window = Self { bucket: AtomicU64::new(0), count: CountWindow::new(), time: OnceLock::new() };
+        let window = Self {
+            bucket: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            count: CountWindow::new(),
+            time: OnceLock::new(),
+        };
         window.reshape(shape, 0);
         window
     }
@@ -58,6 +65,7 @@ impl Window {
 
     /// Empties the window for a new generation, before that generation is announced.
     pub(crate) fn clear(&self, generation: u32) {
+        self.generation.store(generation, Ordering::Release);
         self.count.clear(generation);
     }
 
@@ -70,8 +78,9 @@ impl Window {
         }
     }
 
-    /// The sums as they are.
-    pub(crate) fn sums(&self, generation: u32, now: Instant) -> Sums {
+    /// The sums as they are, or as they were when the last generation that was counted ended.
+    pub(crate) fn sums(&self, now: Instant) -> Sums {
+        let generation = self.generation.load(Ordering::Acquire);
         match self.time() {
             None => self.count.sums(generation),
             Some((time, bucket)) => time.sums(generation, now.as_nanos() / bucket),
@@ -79,7 +88,8 @@ impl Window {
     }
 
     /// The outcomes in the window, oldest first; a time window keeps only their number.
-    pub(crate) fn log(&self, generation: u32) -> Vec<Kind> {
+    pub(crate) fn log(&self) -> Vec<Kind> {
+        let generation = self.generation.load(Ordering::Acquire);
         match self.time() {
             None => self.count.log(generation),
             Some(_) => Vec::new(),
