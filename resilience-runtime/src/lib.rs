@@ -10,6 +10,8 @@ mod error;
 mod events;
 mod settings;
 mod stats;
+// floor 2
+mod worker;
 
 pub use crate::{
     class::{Classified, Classify, ErrorClass},
@@ -21,4 +23,5 @@ pub use crate::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
     stats::Latency,
+    worker::{JobPanic, WorkerError, WorkerPool, WorkerPoolBuilder, WorkerRun, WorkerSnapshot},
 };
