@@ -8,6 +8,7 @@ mod sync;
 mod class;
 mod error;
 mod events;
+mod queue;
 mod settings;
 mod stats;
 // floor 2
