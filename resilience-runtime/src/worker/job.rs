@@ -41,8 +41,14 @@ enum RunState<F, T> {
 struct Job<F, T>(Mutex<Stage<F, T>>);
 
 enum Stage<F, T> {
-    Queued { work: F, waker: Waker, since: Instant },
-    Running { waker: Waker },
+    Queued {
+        work: F,
+        waker: Waker,
+        since: Instant,
+    },
+    Running {
+        waker: Waker,
+    },
     /// Running, and nobody waits for it.
     Abandoned,
     Done(Result<T, Box<dyn Any + Send>>),

@@ -11,6 +11,9 @@ mod pool;
 mod snapshot;
 mod threads;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     builder::WorkerPoolBuilder,
     error::{JobPanic, WorkerError},
