@@ -228,7 +228,7 @@ async fn dropping_the_pool_refuses_the_queue_and_ends_the_threads() {
 }
 
 /// Panics when dropped.
-struct Bomb(mpsc::Receiver<()>);
+struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {
@@ -245,7 +245,7 @@ async fn a_result_that_panics_when_dropped_does_not_take_the_thread_along() {
     let mut run = pool.run(move || {
         started.send(()).unwrap();
         ends.recv().unwrap();
-        Bomb(ends)
+        Bomb
     });
     assert!(poll(&mut run).is_pending());
     starts.recv_timeout(LONG).unwrap();
