@@ -5,6 +5,7 @@ mod clock;
 mod name;
 mod sync;
 // floor 1
+mod backoff;
 mod class;
 mod error;
 mod events;
@@ -12,14 +13,19 @@ mod queue;
 mod settings;
 mod stats;
 // floor 2
+mod limiter;
+mod retry;
 mod worker;
 
 pub use crate::{
+    backoff::{Backoff, Delays},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
     events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    limiter::{LimiterAcquire, LimiterRun, LimiterSnapshot, Quota, RateLimiter, RateLimiterBuilder},
     name::Name,
+    retry::{BudgetSnapshot, RetryBudget},
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },

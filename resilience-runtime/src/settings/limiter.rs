@@ -52,15 +52,12 @@ impl LimiterSettings {
         if matches!(self.burst, Some(0)) {
             return Some(InvalidSettings::new("burst", reason::AT_LEAST_ONE));
         }
-        // One call may take at least a nanosecond, and a whole burst at most the clock's range.
+        // A call takes at least a nanosecond of the period; a burst refills within a sixteenth of the clock's range.
         if self.per.as_nanos() < self.max as u128 {
             return Some(InvalidSettings::new("max", "must be at most one call a nanosecond"));
         }
-        if self.per.as_nanos() * self.capacity() as u128 > (u64::MAX / 4) as u128 * self.max as u128 {
-            return Some(InvalidSettings::new(
-                "per",
-                "is too long: the burst would take a century to refill",
-            ));
+        if self.per.as_nanos() * self.capacity() as u128 > (u64::MAX / 16) as u128 * self.max as u128 {
+            return Some(InvalidSettings::new("per", "is too long: the burst would take decades to refill"));
         }
         None
     }

@@ -1,0 +1,259 @@
+//! Bounds all retries of a dependency together.
+//!
+//! # Why a budget, and not only a maximum
+//!
+//! "At most three retries" still multiplies the load of a dependency that is down by four, and through layers of
+//! callers by four each. A budget allows retries as a share of the calls: while few calls fail everyone may retry,
+//! and when all fail the load grows by that share and no more. The idea is Finagle's `RetryBudget` (also in tower
+//! and linkerd); the reserve lets services with few calls retry as well.
+//!
+//! # Implementation details
+//!
+//! Every call deposits, so a deposit must not write to a line that other cores write to: each thread's stripe has a
+//! ring of sixteen slots, one a second, and the owner of a stripe needs no locked instruction. A slot carries its
+//! second, so an old one is recognised and overwritten; nothing is ever swept.
+//!
+//! Only failures withdraw, so withdrawals share a word and are exact. The *head* holds a second and what was
+//! withdrawn in it, and moves on by compare-exchange; what was withdrawn in earlier seconds is in a ring of
+//! *archived* words of the same form.
+//!
+//! * Who moves the head to a new second first archives the head it is about to replace, with `fetch_max`. The second
+//!   is in the upper bits, so a slot only grows: a count that was overtaken, or that is sixteen seconds older,
+//!   changes nothing, however late it comes.
+//! * The exchange succeeds only if the head was still the archived one. So once a head of a later second can be
+//!   seen, the last count of every earlier second is archived, and who acquires the head sees it.
+//! * A head never comes back: its second never falls, and within a second its count only rises. So if the exchange
+//!   of a withdrawal succeeds, the sum it was based on was still that of all withdrawals.
+//!
+//! Deposits that a withdrawal misses make it stricter, never laxer.
+
+use std::fmt;
+
+use crate::{
+    clock::Instant,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        stripe,
+    },
+};
+
+/// Bounds retries to a share of the calls of the last ten seconds, beside a reserve.
+///
+/// Each call deposits, each retry withdraws. Within ten seconds at most `ratio` times the calls, plus ten times the
+/// reserve a second, are retried, whatever the number of threads. Time counts in whole seconds: the last ten are the
+/// current one and the nine before it.
+///
+/// # Default
+///
+/// * reserve: 10 a second
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::{Instant, RetryBudget};
+///
+/// let (budget, now) = (RetryBudget::new(0.2).reserve(0), Instant::now());
+/// for _ in 0..10 {
+///     budget.deposit(now);
+/// }
+/// assert!(budget.withdraw(now));
+/// assert!(budget.withdraw(now));
+/// assert!(!budget.withdraw(now), "two of ten calls are 20 %");
+/// ```
+pub struct RetryBudget {
+    /// Millionths of a retry per call: exact for the ratios people write.
+    ratio: u64,
+    /// Retries beside those, in the whole window.
+    reserve: u64,
+    head: AtomicU64,
+    archive: [AtomicU64; SLOTS],
+    deposits: Box<[Ring]>,
+}
+
+/// The window.
+const SECONDS: u64 = 10;
+
+/// A power of two above the window; what is beyond it is slack for readers that stall.
+const SLOTS: usize = 16;
+
+/// A slot's upper half is its second: good for 136 years.
+const SECOND_SHIFT: u32 = 32;
+
+const COUNT: u64 = u32::MAX as u64;
+
+const MILLION: u64 = 1_000_000;
+
+/// The deposits of one stripe, two cache lines apart, because processors fetch lines in pairs.
+#[repr(align(128))]
+struct Ring([AtomicU64; SLOTS]);
+
+impl RetryBudget {
+    /// Allows `ratio` retries per call, and the reserve.
+    ///
+    /// # Panics
+    ///
+    /// If `ratio` is not in (0, 1].
+    #[must_use]
+    #[track_caller]
+    pub fn new(ratio: f64) -> Self {
+        Self::striped(ratio, stripe::count())
+    }
+
+    /// A budget whose deposits share one word a second: for those that exist by the thousand.
+    #[track_caller]
+    pub(crate) fn compact(ratio: f64) -> Self {
+        Self::striped(ratio, 1)
+    }
+
+    #[track_caller]
+    fn striped(ratio: f64, stripes: usize) -> Self {
+        assert!(ratio > 0.0 && ratio <= 1.0, "`budget` must be above 0 and at most 1");
+        Self {
+            ratio: ((ratio * MILLION as f64).round() as u64).max(1),
+            reserve: 10 * SECONDS,
+            head: AtomicU64::new(0),
+            archive: std::array::from_fn(|_| AtomicU64::new(0)),
+            deposits: (0..stripes).map(|_| Ring(std::array::from_fn(|_| AtomicU64::new(0)))).collect(),
+        }
+    }
+
+    /// Allows this many retries a second beside the share of the calls.
+    #[must_use]
+    pub fn reserve(mut self, per_second: u32) -> Self {
+        self.reserve = u64::from(per_second) * SECONDS;
+        self
+    }
+
+    /// Reports a call: its first attempt, not its retries.
+    #[inline]
+    pub fn deposit(&self, now: Instant) {
+        let stripe = stripe::current();
+        let second = second(now);
+        // A compact budget has the shared stripe only.
+        let (ring, exclusive) = match self.deposits.get(stripe.index) {
+            Some(ring) if self.deposits.len() > 1 => (ring, stripe.exclusive),
+            _ => (&self.deposits[0], false),
+        };
+        let slot = &ring.0[index(second)];
+        let mut word = slot.load(Ordering::Relaxed);
+        if exclusive {
+            slot.store(counted(word, second), Ordering::Relaxed);
+            return;
+        }
+        while let Err(current) =
+            slot.compare_exchange_weak(word, counted(word, second), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            word = current;
+        }
+    }
+
+    /// Asks for a retry. Never says yes more often than the budget allows.
+    #[must_use = "the retry was counted; make it only if the answer is true"]
+    pub fn withdraw(&self, now: Instant) -> bool {
+        let mut head = self.head.load(Ordering::Acquire);
+        loop {
+            // A clock that steps back does not bring old seconds back.
+            let second = second(now).max(head >> SECOND_SHIFT);
+            if head >> SECOND_SHIFT < second {
+                self.archive[index(head >> SECOND_SHIFT)].fetch_max(head, Ordering::AcqRel);
+            }
+            if self.withdrawn(head, second) >= self.allowed(second) {
+                return false;
+            }
+            match self.head.compare_exchange_weak(
+                head,
+                counted(head, second),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(current) => head = current,
+            }
+        }
+    }
+
+    /// How many retries would be allowed at this moment.
+    #[must_use]
+    pub fn available(&self, now: Instant) -> u64 {
+        let BudgetSnapshot { allowed, withdrawn, .. } = self.snapshot(now);
+        allowed.saturating_sub(withdrawn)
+    }
+
+    /// The sums over the last ten seconds.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> BudgetSnapshot {
+        let head = self.head.load(Ordering::Acquire);
+        let second = second(now).max(head >> SECOND_SHIFT);
+        BudgetSnapshot {
+            calls: self.deposited(second),
+            allowed: self.allowed(second),
+            withdrawn: self.withdrawn(head, second),
+        }
+    }
+
+    fn allowed(&self, second: u64) -> u64 {
+        self.reserve + self.deposited(second).saturating_mul(self.ratio) / MILLION
+    }
+
+    fn deposited(&self, second: u64) -> u64 {
+        let slots = self.deposits.iter().flat_map(|ring| &ring.0);
+        slots.map(|slot| within(slot.load(Ordering::Relaxed), second)).sum()
+    }
+
+    /// What was withdrawn in the head's own second stands in the head; an archived word of it is an earlier count.
+    fn withdrawn(&self, head: u64, second: u64) -> u64 {
+        let archived = self.archive.iter().map(|slot| slot.load(Ordering::Acquire));
+        let earlier = archived.filter(|word| word >> SECOND_SHIFT != head >> SECOND_SHIFT);
+        earlier.map(|word| within(word, second)).sum::<u64>() + within(head, second)
+    }
+}
+
+impl fmt::Debug for RetryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryBudget")
+            .field("ratio", &(self.ratio as f64 / MILLION as f64))
+            .field("reserve", &(self.reserve / SECONDS))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The sums of a [`RetryBudget`] over the last ten seconds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct BudgetSnapshot {
+    /// Calls, their retries not counted.
+    pub calls: u64,
+    /// Retries that these calls and the reserve allow.
+    pub allowed: u64,
+    /// Retries made.
+    pub withdrawn: u64,
+}
+
+#[inline]
+fn second(now: Instant) -> u64 {
+    now.as_nanos() / 1_000_000_000
+}
+
+#[inline]
+fn index(second: u64) -> usize {
+    second as usize % SLOTS
+}
+
+/// `word` after one more event in `second`. An event that comes late counts in the newer second of the word.
+#[inline]
+fn counted(word: u64, second: u64) -> u64 {
+    if word >> SECOND_SHIFT < second {
+        second << SECOND_SHIFT | 1
+    } else if word & COUNT == COUNT {
+        word
+    } else {
+        word + 1
+    }
+}
+
+/// The count of `word`, if it is one of the ten seconds that end with `second`.
+fn within(word: u64, second: u64) -> u64 {
+    let age = second.wrapping_sub(word >> SECOND_SHIFT);
+    if age < SECONDS { word & COUNT } else { 0 }
+}
