@@ -13,12 +13,14 @@ mod queue;
 mod settings;
 mod stats;
 // floor 2
+pub mod bulkhead;
 mod limiter;
 mod retry;
 mod worker;
 
 pub use crate::{
     backoff::{Backoff, Delays},
+    bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},

@@ -13,3 +13,12 @@ pub(crate) use std::sync::atomic;
 
 #[cfg(resilience_loom)]
 pub(crate) use loom::sync::atomic;
+
+/// What the single total order of sequentially consistent accesses promises, said in the way loom understands it:
+/// loom knows that order between fences only. Stands between a write and a read of another word that a counterpart
+/// makes the other way round; a real build needs nothing here, the accesses themselves are sequentially consistent.
+#[inline]
+pub(crate) fn total_order() {
+    #[cfg(resilience_loom)]
+    atomic::fence(atomic::Ordering::SeqCst);
+}

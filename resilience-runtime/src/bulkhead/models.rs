@@ -1,0 +1,254 @@
+//! Every interleaving of two or three threads, explored by loom.
+//!
+//! Each model names the mutation it was seen to catch: a step left out of [`Permits`](super::permits) by hand.
+
+use std::future::poll_fn;
+
+use loom::{
+    cell::UnsafeCell,
+    future::block_on,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread,
+};
+
+use super::permits::{Entry, Permits, Usage};
+use crate::queue::Ticket;
+
+fn permits(max: usize) -> Arc<Permits> {
+    Arc::new(Permits::new(max, 2, 4))
+}
+
+/// Permits of which one is held.
+fn held(max: usize) -> Arc<Permits> {
+    let permits = permits(max);
+    assert!(permits.try_take(0));
+    permits
+}
+
+fn queued(permits: &Permits) -> Ticket {
+    match permits.enter(0, 4) {
+        Entry::Queued(ticket) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wait(permits: &Permits, ticket: Ticket) -> bool {
+    let mut ticket = Some(ticket);
+    block_on(poll_fn(|cx| permits.poll(&mut ticket, cx.waker().clone())))
+}
+
+fn spawn(permits: &Arc<Permits>, work: impl FnOnce(&Permits) + 'static) -> thread::JoinHandle<()> {
+    let permits = Arc::clone(permits);
+    thread::spawn(move || work(&permits))
+}
+
+#[track_caller]
+fn assert_usage(permits: &Permits, in_flight: usize, available: usize) {
+    assert_eq!(permits.usage(), Usage { in_flight, waiting: 0, available });
+}
+
+/// Mutation: a permit is put back with a relaxed addition.
+#[test]
+fn loom_a_permit_is_held_by_one_and_what_was_done_under_it_is_seen() {
+    loom::model(|| {
+        let permits = permits(1);
+        let inside = Arc::new(UnsafeCell::new(()));
+        let call = |stripe| {
+            let inside = Arc::clone(&inside);
+            move |permits: &Permits| {
+                if permits.try_take(stripe) {
+                    inside.with_mut(|_| ());
+                    permits.put_back(stripe);
+                }
+            }
+        };
+        let other = spawn(&permits, call(1));
+        call(0)(&permits);
+        other.join().unwrap();
+        assert_usage(&permits, 0, 1);
+    });
+}
+
+/// Mutation: no second look at `attention` after the permit was put into the stripe; or no total order before it.
+#[test]
+fn loom_a_release_and_a_waiter_do_not_miss_each_other() {
+    loom::model(|| {
+        let permits = held(1);
+        let holder = spawn(&permits, |permits| permits.put_back(1));
+        match permits.enter(0, 1) {
+            Entry::Queued(ticket) => assert!(wait(&permits, ticket)),
+            other => assert!(matches!(other, Entry::Taken)),
+        }
+        holder.join().unwrap();
+        assert_usage(&permits, 1, 0);
+    });
+}
+
+/// Mutation: `enter` publishes its demand only after it looked into the stripes.
+#[test]
+fn loom_two_releases_serve_two_waiters() {
+    loom::model(|| {
+        let permits = held(2);
+        assert!(permits.try_take(0));
+        let holder = spawn(&permits, |permits| permits.put_back(1));
+        let waiter = spawn(&permits, |permits| {
+            if let Entry::Queued(ticket) = permits.enter(0, 2) {
+                assert!(wait(permits, ticket));
+            }
+        });
+        permits.put_back(0);
+        holder.join().unwrap();
+        waiter.join().unwrap();
+        assert_usage(&permits, 1, 1);
+    });
+}
+
+/// Mutation: a permit is kept without a look at `attention` after it was taken: the newcomer overtakes the waiter.
+#[test]
+fn loom_a_newcomer_does_not_overtake_a_waiter() {
+    loom::model(|| {
+        let permits = held(1);
+        let ticket = queued(&permits);
+        let waits = Arc::new(AtomicBool::new(true));
+        let newcomer = {
+            let waits = Arc::clone(&waits);
+            spawn(&permits, move |permits| {
+                if permits.try_take(1) {
+                    assert!(!waits.load(SeqCst));
+                    permits.put_back(1);
+                }
+            })
+        };
+        permits.put_back(0);
+        assert!(wait(&permits, ticket));
+        waits.store(false, SeqCst);
+        permits.put_back(0);
+        newcomer.join().unwrap();
+        assert_usage(&permits, 0, 1);
+    });
+}
+
+/// Mutation: `leave` drops a permit that had been handed over; or puts it into a stripe although others wait.
+#[test]
+fn loom_a_hand_over_to_a_waiter_that_leaves_reaches_the_next() {
+    loom::model(|| {
+        let permits = held(1);
+        let (first, second) = (queued(&permits), queued(&permits));
+        let holder = spawn(&permits, |permits| permits.put_back(1));
+        let leaver = spawn(&permits, |permits| permits.leave(0, first));
+        assert!(wait(&permits, second));
+        holder.join().unwrap();
+        leaver.join().unwrap();
+        assert_usage(&permits, 1, 0);
+    });
+}
+
+/// Mutation: one empty sweep over the stripes is taken for the truth.
+#[test]
+fn loom_nobody_is_refused_while_a_permit_moves() {
+    loom::model(|| {
+        let permits = permits(2);
+        assert!(permits.try_take(0));
+        // One permit is held, the other lies in stripe 1. At no moment are both taken by the other thread.
+        let mover = spawn(&permits, |permits| {
+            permits.put_back(0);
+            assert!(permits.try_take(1));
+        });
+        assert!(permits.try_take(0));
+        mover.join().unwrap();
+        assert_usage(&permits, 2, 0);
+    });
+}
+
+/// Mutation: no second look at `attention` after the permit was put into the stripe: a debt stays unpaid.
+#[test]
+fn loom_shrinking_against_a_release_loses_no_permit_and_keeps_none() {
+    loom::model(|| {
+        let permits = held(2);
+        let holder = spawn(&permits, |permits| permits.put_back(1));
+        permits.resize(1);
+        holder.join().unwrap();
+        assert_usage(&permits, 0, 1);
+        assert!(permits.try_take(0));
+        assert!(!permits.try_take(1));
+    });
+}
+
+/// Mutation: a permit is kept without a look at `attention` after it was taken: two run although one may.
+#[test]
+fn loom_shrinking_against_a_newcomer_lets_nobody_slip_in() {
+    loom::model(|| {
+        let permits = held(2);
+        let shrunk = Arc::new(AtomicBool::new(false));
+        let newcomer = {
+            let shrunk = Arc::clone(&shrunk);
+            spawn(&permits, move |permits| {
+                let before = !shrunk.load(SeqCst);
+                if permits.try_take(1) {
+                    assert!(before);
+                    permits.put_back(1);
+                }
+            })
+        };
+        permits.resize(1);
+        shrunk.store(true, SeqCst);
+        newcomer.join().unwrap();
+        assert_usage(&permits, 1, 0);
+    });
+}
+
+/// Mutation: growing adds to the stripes without offering the permits to the waiters.
+#[test]
+fn loom_growing_against_a_waiter_that_leaves_loses_no_permit() {
+    loom::model(|| {
+        let permits = held(1);
+        let (first, second) = (queued(&permits), queued(&permits));
+        let leaver = spawn(&permits, |permits| permits.leave(0, first));
+        permits.resize(2);
+        assert!(wait(&permits, second));
+        leaver.join().unwrap();
+        assert_usage(&permits, 2, 0);
+    });
+}
+
+/// Mutation: a permit is kept without a look at `attention` after it was taken.
+#[test]
+fn loom_once_closed_and_empty_it_stays_empty() {
+    loom::model(|| {
+        let permits = permits(1);
+        let drained = Arc::new(AtomicBool::new(false));
+        let newcomer = {
+            let drained = Arc::clone(&drained);
+            spawn(&permits, move |permits| {
+                if permits.try_take(1) {
+                    assert!(!drained.load(SeqCst));
+                    permits.put_back(1);
+                }
+            })
+        };
+        permits.close();
+        if permits.usage().in_flight == 0 {
+            drained.store(true, SeqCst);
+        }
+        newcomer.join().unwrap();
+        assert_usage(&permits, 0, 0);
+    });
+}
+
+/// Mutation: `close` sends nobody away.
+#[test]
+fn loom_closing_against_a_release_answers_the_waiter() {
+    loom::model(|| {
+        let permits = held(1);
+        let ticket = queued(&permits);
+        let holder = spawn(&permits, |permits| permits.put_back(1));
+        let closer = spawn(&permits, Permits::close);
+        let served = wait(&permits, ticket);
+        holder.join().unwrap();
+        closer.join().unwrap();
+        assert_usage(&permits, usize::from(served), 0);
+    });
+}
