@@ -4,17 +4,20 @@
 mod clock;
 mod name;
 mod sync;
+mod unwind;
 // floor 1
 mod backoff;
 mod class;
 mod error;
 mod events;
+mod gate;
 mod queue;
 mod settings;
 mod stats;
 // floor 2
 pub mod bulkhead;
 mod limiter;
+mod pool;
 mod retry;
 mod worker;
 
@@ -25,8 +28,13 @@ pub use crate::{
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
     events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    gate::{Gate, GateOutcome},
     limiter::{LimiterAcquire, LimiterRun, LimiterSnapshot, Quota, RateLimiter, RateLimiterBuilder},
     name::Name,
+    pool::{
+        AnyPool, CloseReason, ClosedConnections, ConnectionInfo, ConnectionPool, ConnectionPoolBuilder,
+        HealthCheck, Manager, PoolError, PoolSnapshot, Pooled,
+    },
     retry::{BudgetSnapshot, RetryBudget},
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,

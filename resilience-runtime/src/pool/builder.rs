@@ -1,6 +1,6 @@
 //! Settings of a connection pool.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     CloseReason, ConnectionInfo, ConnectionPool, Manager,
@@ -8,9 +8,7 @@ use super::{
     shared::{Settings, Shared},
     state::Limits,
 };
-use crate::{
-    backoff::Backoff, error::InvalidSettings, gate::Gate, name::Name, settings::reason,
-};
+use crate::{backoff::Backoff, error::InvalidSettings, gate::Gate, name::Name, settings::reason};
 
 /// When [`Manager::is_healthy`] is asked before an idle connection is handed out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,7 +39,6 @@ pub enum HealthCheck {
 /// | `create_concurrency` | 4 |
 /// | `create_retries`, `create_backoff` | 2, exponential from 100 ms, at most 2 s, full jitter |
 /// | `circuit`, hooks | none |
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ConnectionPoolBuilder<M: Manager> {
     name: Name,
@@ -217,6 +214,17 @@ impl<M: Manager> ConnectionPoolBuilder<M> {
         }
         settings.seed = seed.unwrap_or_else(|| fastrand::u64(..));
         Ok(ConnectionPool::new(Shared::new(name, manager, hooks, limits, settings)))
+    }
+}
+
+impl<M: Manager> fmt::Debug for ConnectionPoolBuilder<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionPoolBuilder")
+            .field("name", &self.name)
+            .field("limits", &self.limits)
+            .field("settings", &self.settings)
+            .field("hooks", &self.hooks)
+            .finish_non_exhaustive()
     }
 }
 

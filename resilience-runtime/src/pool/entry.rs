@@ -70,5 +70,20 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub(super) const COUNT: usize = Self::Unhealthy as usize + 1;
+    pub(super) const COUNT: usize = Self::ALL.len();
+
+    /// In the order of their declaration.
+    pub(super) const ALL: [Self; 11] = [
+        Self::Broken,
+        Self::Cancelled,
+        Self::Detached,
+        Self::Discarded,
+        Self::Expired,
+        Self::IdleTimeout,
+        Self::Panicked,
+        Self::PoolClosed,
+        Self::Rejected,
+        Self::Resized,
+        Self::Unhealthy,
+    ];
 }

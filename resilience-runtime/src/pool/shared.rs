@@ -1,11 +1,6 @@
 //! What the handle, the callers and the connections in use share.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -17,7 +12,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    clock::{self, Instant},
+    clock::{self, Instant, nanos},
     error::ResilienceError,
     gate::Gate,
     name::Name,
@@ -26,6 +21,7 @@ use crate::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    unwind::quietly,
 };
 
 pub(super) struct Shared<M: Manager> {
@@ -35,6 +31,8 @@ pub(super) struct Shared<M: Manager> {
     pub(super) settings: Settings,
     pub(super) state: Mutex<State<M::Connection>>,
     next_id: AtomicU64,
+    /// Random numbers drawn so far.
+    drawn: AtomicU64,
     /// The last connection of a pool that was ended is closed.
     pub(super) ended: Notify,
     /// Too few connections are idle, or the pool was closed.
@@ -71,7 +69,13 @@ pub(super) mod count {
 }
 
 impl<M: Manager> Shared<M> {
-    pub(super) fn new(name: Name, manager: M, hooks: Hooks<M>, limits: Limits, settings: Settings) -> Arc<Self> {
+    pub(super) fn new(
+        name: Name,
+        manager: M,
+        hooks: Hooks<M>,
+        limits: Limits,
+        settings: Settings,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             manager,
@@ -79,6 +83,7 @@ impl<M: Manager> Shared<M> {
             settings,
             state: Mutex::new(State::new(limits)),
             next_id: AtomicU64::new(0),
+            drawn: AtomicU64::new(0),
             ended: Notify::new(),
             upkeep: Notify::new(),
             calls: Stats::striped(),
@@ -99,13 +104,22 @@ impl<M: Manager> Shared<M> {
         taken
     }
 
+    /// A caller whose connection is closed looks for another; see [`State::exchange`].
+    pub(super) fn exchange(&self, now: Instant) -> Taken<M::Connection> {
+        let mut state = self.state.lock();
+        let taken = state.exchange(now);
+        let ended = state.has_ended();
+        drop(state);
+        self.tell(ended, false);
+        taken
+    }
+
     /// A connection comes back from use.
     #[inline]
-    pub(super) fn give_back(&self, mut entry: Box<Entry<M::Connection>>, suspect: bool) {
+    pub(super) fn give_back(&self, mut entry: Box<Entry<M::Connection>>, objection: Option<CloseReason>) {
         let now = clock::now();
         self.closed.recorder().time(now.saturating_since(entry.since));
-        let reason = if suspect { Some(CloseReason::Discarded) } else { self.objection(&mut entry, now) };
-        match reason {
+        match objection.or_else(|| self.objection(&mut entry, now)) {
             Some(reason) => self.discard(entry, reason),
             None => {
                 entry.since = now;
@@ -133,7 +147,7 @@ impl<M: Manager> Shared<M> {
             };
             if stays { None } else { Some(CloseReason::Rejected) }
         };
-        catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Some(CloseReason::Panicked))
+        quietly(judge).unwrap_or(Some(CloseReason::Panicked))
     }
 
     /// Puts a connection where it is wanted most.
@@ -193,15 +207,14 @@ impl<M: Manager> Shared<M> {
     pub(super) fn close(&self, entry: Box<Entry<M::Connection>>, reason: CloseReason) {
         self.closed.count(reason as usize);
         self.told(&entry, reason);
-        // A panic was heard by the panic hook, and there is nobody else to tell in a destructor.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.manager.close(entry.connection)));
+        quietly(|| self.manager.close(entry.connection));
     }
 
     /// Tells the hook that a connection leaves the pool. Never unwinds.
     pub(super) fn told(&self, entry: &Entry<M::Connection>, reason: CloseReason) {
         if let Some(hook) = &self.hooks.on_close {
             let info = entry.info(clock::now());
-            let _ = catch_unwind(AssertUnwindSafe(|| hook(&info, reason)));
+            quietly(|| hook(&info, reason));
         }
     }
 
@@ -231,14 +244,21 @@ impl<M: Manager> Shared<M> {
     pub(super) fn entry(&self, connection: M::Connection, now: Instant) -> Box<Entry<M::Connection>> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let expires = self.settings.max_lifetime.map_or(Instant::FAR, |lifetime| {
-            now.saturating_add(lifetime.mul_f64(1.0 - self.settings.lifetime_jitter * self.random(id)))
+            let cut = nanos(lifetime) as f64 * self.settings.lifetime_jitter * self.random();
+            now.saturating_add(lifetime.saturating_sub(Duration::from_nanos(cut as u64)))
         });
         Box::new(Entry { connection, id, created: now, expires, since: now, uses: 0 })
     }
 
-    /// A random number in [0, 1), the same one for the same seed and `which`.
-    pub(super) fn random(&self, which: u64) -> f64 {
-        fastrand::Rng::with_seed(self.settings.seed.wrapping_add(which)).f64()
+    /// How long to wait before the creation after number `attempt`, given the wait before that one.
+    pub(super) fn backoff(&self, attempt: u32, previous: Option<Duration>) -> Duration {
+        self.settings.create_backoff.delay(attempt, previous, self.random())
+    }
+
+    /// A random number in [0, 1); the sequence is the same for the same seed.
+    fn random(&self) -> f64 {
+        let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
+        fastrand::Rng::with_seed(self.settings.seed.wrapping_add(drawn)).f64()
     }
 
     pub(super) fn shut_down(&self) -> ResilienceError {

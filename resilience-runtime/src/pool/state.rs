@@ -132,7 +132,11 @@ impl<C> State<C> {
         if self.may_create() {
             return Taken::Granted(self.creation());
         }
-        if self.queue.waiting() >= self.limits.waiters { Taken::Full } else { Taken::Queued(self.queue.enter()) }
+        if self.queue.waiting() >= self.limits.waiters {
+            Taken::Full
+        } else {
+            Taken::Queued(self.queue.enter())
+        }
     }
 
     /// A caller whose connection turned out to be of no use, and is closed, looks for another. Its slot is reused;
@@ -145,7 +149,11 @@ impl<C> State<C> {
         if let Some(entry) = self.idle.pop_back() {
             return self.in_time(entry, now);
         }
-        if self.may_create() { Taken::Granted(self.creation()) } else { Taken::Queued(self.queue.enter_first()) }
+        if self.may_create() {
+            Taken::Granted(self.creation())
+        } else {
+            Taken::Queued(self.queue.enter_first())
+        }
     }
 
     /// A caller with the right to create finds that a connection has come back meanwhile.
@@ -256,8 +264,13 @@ impl<C> State<C> {
             }
         }
         let spared = self.idle.len() <= self.limits.min_idle;
-        let oldest = self.idle.front().filter(|_| !spared).map_or(Instant::FAR, |entry| self.idle_until(entry));
+        let oldest =
+            self.idle.front().filter(|_| !spared).map_or(Instant::FAR, |entry| self.idle_until(entry));
         (after, self.idle.iter().map(|entry| entry.expires).min().unwrap_or(Instant::FAR).min(oldest))
+    }
+
+    pub(super) const fn min_idle(&self) -> usize {
+        self.limits.min_idle
     }
 
     /// Fewer connections are idle than should be, and more could be created.
@@ -322,7 +335,11 @@ impl<C> State<C> {
             && self.idle.front().is_some_and(|entry| self.idle_until(entry) <= now);
         After {
             wake: None,
-            close: if stale { self.idle.pop_front().map(|entry| (entry, CloseReason::IdleTimeout)) } else { None },
+            close: if stale {
+                self.idle.pop_front().map(|entry| (entry, CloseReason::IdleTimeout))
+            } else {
+                None
+            },
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     clock::{self, Instant},
     error::ResilienceError,
     sync::Mutex,
+    unwind::quietly,
 };
 
 /// A job on its way; see [`WorkerPool::run`](crate::WorkerPool::run).
@@ -211,14 +212,6 @@ where
             quietly(|| drop(work));
             quietly(|| waker.wake());
         }
-    }
-}
-
-/// Runs code of the user's that nobody is there to hear a panic of. The panic hook has heard it.
-fn quietly(f: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
-        // Dropping it could panic again.
-        mem::forget(payload);
     }
 }
 
