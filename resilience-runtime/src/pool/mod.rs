@@ -25,6 +25,8 @@ mod pooled;
 mod shared;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use self::{

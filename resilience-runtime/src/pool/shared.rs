@@ -154,7 +154,10 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(super) fn put(&self, entry: Box<Entry<M::Connection>>, now: Instant) {
         let after = self.state.lock().put(entry, now);
-        let After { wake, close } = after;
+        let After { wake, close, upkeep } = after;
+        if upkeep {
+            self.upkeep.notify_one();
+        }
         if let Some(waker) = wake {
             waker.wake();
         }

@@ -27,6 +27,8 @@ pub(super) struct State<C> {
     creating: usize,
     phase: Phase,
     limits: Limits,
+    /// When upkeep will look again; the past, if there is none.
+    next_look: Instant,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +75,19 @@ pub(super) enum Taken<C> {
 pub(super) struct After<C> {
     pub(super) wake: Option<Waker>,
     pub(super) close: Option<(Box<Entry<C>>, CloseReason)>,
+    /// Upkeep must look earlier than it meant to.
+    pub(super) upkeep: bool,
 }
 
 impl<C> After<C> {
-    const NOTHING: Self = Self { wake: None, close: None };
+    const NOTHING: Self = Self { wake: None, close: None, upkeep: false };
 
-    const fn wake(waker: Option<Waker>) -> Self {
-        Self { wake: waker, close: None }
+    const fn wake(wake: Option<Waker>) -> Self {
+        Self { wake, ..Self::NOTHING }
+    }
+
+    const fn close(entry: Box<Entry<C>>, reason: CloseReason) -> Self {
+        Self { close: Some((entry, reason)), ..Self::NOTHING }
     }
 }
 
@@ -117,6 +125,7 @@ impl<C> State<C> {
             creating: 0,
             phase: Phase::Open,
             limits,
+            next_look: Instant::from_nanos(0),
         }
     }
 
@@ -168,24 +177,26 @@ impl<C> State<C> {
     /// A connection comes back from use.
     #[inline]
     pub(super) fn put(&mut self, entry: Box<Entry<C>>, now: Instant) -> After<C> {
-        let reason = if self.phase == Phase::Closed {
-            CloseReason::PoolClosed
-        } else if self.slots > self.limits.max_size {
-            CloseReason::Resized
-        } else {
-            match self.queue.hand_over(Grant::Connection(entry)) {
-                Ok(waker) => return After::wake(waker),
-                Err(Grant::Connection(entry)) if self.phase == Phase::Open => {
-                    self.idle.push_back(entry);
-                    return self.reap(now);
-                }
-                Err(Grant::Connection(entry)) => {
-                    return After { wake: None, close: Some((entry, CloseReason::PoolClosed)) };
-                }
-                Err(Grant::Creation) => return After::NOTHING,
+        if self.phase == Phase::Closed {
+            return After::close(entry, CloseReason::PoolClosed);
+        }
+        if self.slots > self.limits.max_size {
+            return After::close(entry, CloseReason::Resized);
+        }
+        match self.queue.hand_over(Grant::Connection(entry)) {
+            Ok(waker) => After::wake(waker),
+            Err(Grant::Connection(entry)) if self.phase == Phase::Open => {
+                let expires = entry.expires;
+                self.idle.push_back(entry);
+                let close = self.reap(now);
+                let due = expires.min(self.reap_due());
+                let upkeep = due < self.next_look;
+                self.next_look = self.next_look.min(due);
+                After { close, upkeep, wake: None }
             }
-        };
-        After { wake: None, close: Some((entry, reason)) }
+            Err(Grant::Connection(entry)) => After::close(entry, CloseReason::PoolClosed),
+            Err(Grant::Creation) => After::NOTHING,
+        }
     }
 
     /// A connection that is not in the pool any more has been closed.
@@ -254,8 +265,8 @@ impl<C> State<C> {
     /// Takes out every idle connection whose time is over, and says when the next one's will be.
     pub(super) fn sweep(&mut self, now: Instant) -> (Aftermath<C>, Instant) {
         let mut after = Aftermath::default();
-        while let After { close: Some(entry), .. } = self.reap(now) {
-            after.close.push(entry);
+        while let Some(stale) = self.reap(now) {
+            after.close.push(stale);
         }
         for _ in 0..self.idle.len() {
             match self.idle.pop_front() {
@@ -263,10 +274,9 @@ impl<C> State<C> {
                 entry => self.idle.extend(entry),
             }
         }
-        let spared = self.idle.len() <= self.limits.min_idle;
-        let oldest =
-            self.idle.front().filter(|_| !spared).map_or(Instant::FAR, |entry| self.idle_until(entry));
-        (after, self.idle.iter().map(|entry| entry.expires).min().unwrap_or(Instant::FAR).min(oldest))
+        let expiry = self.idle.iter().map(|entry| entry.expires).min();
+        self.next_look = expiry.unwrap_or(Instant::FAR).min(self.reap_due());
+        (after, self.next_look)
     }
 
     pub(super) const fn min_idle(&self) -> usize {
@@ -330,16 +340,19 @@ impl<C> State<C> {
 
     /// Takes out the oldest idle connection if it has been idle for too long.
     #[inline]
-    fn reap(&mut self, now: Instant) -> After<C> {
-        let stale = self.idle.len() > self.limits.min_idle
-            && self.idle.front().is_some_and(|entry| self.idle_until(entry) <= now);
-        After {
-            wake: None,
-            close: if stale {
-                self.idle.pop_front().map(|entry| (entry, CloseReason::IdleTimeout))
-            } else {
-                None
-            },
+    fn reap(&mut self, now: Instant) -> Option<(Box<Entry<C>>, CloseReason)> {
+        if self.reap_due() > now {
+            return None;
+        }
+        self.idle.pop_front().map(|entry| (entry, CloseReason::IdleTimeout))
+    }
+
+    /// When the oldest idle connection will have been idle for too long.
+    #[inline]
+    fn reap_due(&self) -> Instant {
+        match self.idle.front() {
+            Some(oldest) if self.idle.len() > self.limits.min_idle => self.idle_until(oldest),
+            _ => Instant::FAR,
         }
     }
 

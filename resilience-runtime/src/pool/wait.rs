@@ -106,6 +106,8 @@ impl<M: Manager, F: Future> Future for UserCode<'_, '_, M, F> {
 pub(super) struct Turn<'a, 's, M: Manager> {
     progress: &'a Progress<'s, M>,
     ticket: Option<Ticket>,
+    /// A waker is in the queue; being polled again most likely means that the turn has come.
+    known: bool,
     deadline: Pin<&'a mut Deadline>,
 }
 
@@ -115,7 +117,7 @@ impl<'a, 's, M: Manager> Turn<'a, 's, M> {
         progress: &'a Progress<'s, M>,
         deadline: Pin<&'a mut Deadline>,
     ) -> Self {
-        Self { progress, ticket: Some(ticket), deadline }
+        Self { progress, ticket: Some(ticket), known: false, deadline }
     }
 }
 
@@ -124,9 +126,16 @@ impl<M: Manager> Future for Turn<'_, '_, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        // Cloned before and dropped after the lock is held: a waker may be anybody's code.
-        let mut waker = Some(cx.waker().clone());
-        let polled = this.progress.shared.state.lock().poll(&mut this.ticket, &mut waker);
+        let state = &this.progress.shared.state;
+        let mut kept = None;
+        let mut polled =
+            if this.known { state.lock().poll(&mut this.ticket, &mut kept) } else { Poll::Pending };
+        if polled.is_pending() {
+            // Cloned before and dropped after the lock is held: a waker may be anybody's code.
+            kept = Some(cx.waker().clone());
+            polled = state.lock().poll(&mut this.ticket, &mut kept);
+            this.known = true;
+        }
         if let Poll::Ready(grant) = polled {
             // The deadline has not been asked, but time has passed.
             *this.deadline.as_mut().project().waited = true;
