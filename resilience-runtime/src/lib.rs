@@ -21,6 +21,10 @@ mod pool;
 mod retry;
 mod worker;
 
+#[cfg(feature = "bb8")]
+pub use crate::pool::Bb8Manager;
+#[cfg(feature = "deadpool")]
+pub use crate::pool::{DeadpoolConnection, DeadpoolManager};
 pub use crate::{
     backoff::{Backoff, Delays},
     bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},

@@ -12,6 +12,8 @@
 //! released.
 
 mod acquire;
+#[cfg(any(feature = "bb8", feature = "deadpool"))]
+mod adapters;
 mod any;
 mod builder;
 mod connection_pool;
@@ -29,6 +31,10 @@ mod state;
 mod tests;
 mod wait;
 
+#[cfg(feature = "bb8")]
+pub use self::adapters::Bb8Manager;
+#[cfg(feature = "deadpool")]
+pub use self::adapters::{DeadpoolConnection, DeadpoolManager};
 pub use self::{
     any::AnyPool,
     builder::{ConnectionPoolBuilder, HealthCheck},
