@@ -8,7 +8,8 @@ use std::{fmt, time::Duration};
 
 use crate::{clock::Instant, error::ResilienceError};
 
-/// Lets operations through or refuses them, and learns how they went.
+/// Lets operations through or refuses them, and learns how they went. [`CircuitBreaker`](crate::CircuitBreaker) is
+/// one.
 ///
 /// # Examples
 ///

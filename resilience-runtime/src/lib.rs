@@ -14,35 +14,53 @@ mod gate;
 mod queue;
 mod settings;
 mod stats;
+mod window;
 // floor 2
 pub mod bulkhead;
-mod limiter;
-mod pool;
-mod retry;
-mod worker;
+pub mod circuit;
+pub mod limiter;
+pub mod pool;
+pub mod retry;
+pub mod timeout;
+pub mod worker;
+// floor 3
+pub mod health;
+pub mod registry;
+// floor 4
+mod call;
+pub mod policy;
+// floor 5
+#[doc(hidden)]
+#[path = "private/mod.rs"]
+pub mod __private;
 
-#[cfg(feature = "bb8")]
-pub use crate::pool::Bb8Manager;
-#[cfg(feature = "deadpool")]
-pub use crate::pool::{DeadpoolConnection, DeadpoolManager};
+pub use resilience_macros::resilient;
+
 pub use crate::{
     backoff::{Backoff, Delays},
-    bulkhead::{Bulkhead, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit},
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
-    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
-    gate::{Gate, GateOutcome},
-    limiter::{LimiterAcquire, LimiterRun, LimiterSnapshot, Quota, RateLimiter, RateLimiterBuilder},
-    name::Name,
-    pool::{
-        AnyPool, CloseReason, ClosedConnections, ConnectionInfo, ConnectionPool, ConnectionPoolBuilder,
-        HealthCheck, Manager, PoolError, PoolSnapshot, Pooled,
+    events::{
+        CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
     },
-    retry::{BudgetSnapshot, RetryBudget},
+    gate::{Gate, GateOutcome},
+    name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
-    stats::Latency,
-    worker::{JobPanic, WorkerError, WorkerPool, WorkerPoolBuilder, WorkerRun, WorkerSnapshot},
+    stats::{Latency, TimeoutSnapshot},
+};
+#[doc(no_inline)]
+pub use crate::{
+    bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
+    circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    health::{HealthReport, HealthStatus, Unhealthy},
+    limiter::{LimiterSnapshot, Quota, RateLimiter},
+    policy::Policy,
+    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Pooled},
+    registry::{DynamicNames, Registry, SiteSnapshot, registry},
+    retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
+    timeout::Timeout,
+    worker::{WorkerError, WorkerPool, WorkerSnapshot},
 };

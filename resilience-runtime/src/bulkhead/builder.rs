@@ -31,12 +31,11 @@ use crate::{error::InvalidSettings, name::Name, settings::BulkheadSettings};
 pub struct BulkheadBuilder {
     name: Name,
     settings: BulkheadSettings,
-    compact: bool,
 }
 
 impl BulkheadBuilder {
     pub(super) const fn new(name: Name) -> Self {
-        Self { name, settings: BulkheadSettings::new(0), compact: false }
+        Self { name, settings: BulkheadSettings::new(0) }
     }
 
     /// At most this many calls at once.
@@ -63,12 +62,6 @@ impl BulkheadBuilder {
         self
     }
 
-    /// Below 1 KiB, shared by all threads: for bulkheads that exist by the thousand.
-    pub(crate) const fn compact(mut self) -> Self {
-        self.compact = true;
-        self
-    }
-
     /// The bulkhead.
     ///
     /// # Errors
@@ -77,7 +70,7 @@ impl BulkheadBuilder {
     pub fn build(self) -> Result<Bulkhead, InvalidSettings> {
         match self.settings.problem() {
             Some(problem) => Err(problem),
-            None => Ok(Bulkhead::build(self.name, self.settings, self.compact)),
+            None => Ok(Bulkhead::declared(self.name, self.settings, false)),
         }
     }
 }

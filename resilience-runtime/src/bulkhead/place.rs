@@ -121,7 +121,7 @@ impl Bulkhead {
     #[cold]
     pub(crate) fn refusal(&self, waited: Duration) -> ResilienceError {
         self.record.refused();
-        let name = self.shared_name().clone();
+        let name = self.label().clone();
         if self.permits.is_closed() {
             ResilienceError::ShutDown { name }
         } else {

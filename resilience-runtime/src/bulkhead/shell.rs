@@ -71,7 +71,9 @@ impl Bulkhead {
         BulkheadBuilder::new(name.into())
     }
 
-    pub(super) fn build(name: Name, settings: BulkheadSettings, compact: bool) -> Self {
+    /// The bulkhead of an annotated function, whose settings were checked when they were declared. `compact` is for
+    /// those that exist by the thousand.
+    pub(crate) fn declared(name: Name, settings: BulkheadSettings, compact: bool) -> Self {
         /// Waiters for whom there is room from the start: 5 KiB, or nothing for what exists by the thousand.
         const ROOM: usize = 128;
 
@@ -287,7 +289,7 @@ impl Bulkhead {
         BulkheadSnapshot::of(self)
     }
 
-    pub(super) const fn shared_name(&self) -> &Name {
+    pub(crate) const fn label(&self) -> &Name {
         &self.name
     }
 }

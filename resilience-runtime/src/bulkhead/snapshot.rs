@@ -46,7 +46,7 @@ impl BulkheadSnapshot {
         let Usage { in_flight, waiting, available } = bulkhead.permits.usage();
         let [accepted, refused, cancelled] = bulkhead.record.calls.counts();
         Self {
-            name: bulkhead.shared_name().clone(),
+            name: bulkhead.label().clone(),
             max: bulkhead.max(),
             queue: bulkhead.queue(),
             wait: bulkhead.wait(),

@@ -10,7 +10,10 @@ use super::{
     permits::{Entry, Permits},
     stripes::Stripes,
 };
-use crate::clock::{self, Instant};
+use crate::{
+    BulkheadSettings,
+    clock::{self, Instant},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -154,7 +157,8 @@ fn a_place_that_expires_passes_its_permit_on() {
 
 #[test]
 fn a_compact_bulkhead_behaves_the_same() {
-    let bulkhead = Bulkhead::builder("tenant").max(2).queue(1).wait(SECOND).compact().build().unwrap();
+    let bulkhead =
+        Bulkhead::declared("tenant".into(), BulkheadSettings::new(2).queue(1).wait_ms(1_000), true);
     assert!(bulkhead.try_take() && bulkhead.try_take() && !bulkhead.try_take());
     let mut place = bulkhead.enter(clock::now).unwrap();
     std::thread::scope(|scope| {

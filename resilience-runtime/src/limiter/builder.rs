@@ -83,6 +83,9 @@ impl RateLimiterBuilder {
     /// [`InvalidSettings`] if `max`, `per` or `burst` is zero, if the period has fewer nanoseconds than calls, or if
     /// the burst would take decades to refill.
     pub fn build(self) -> Result<RateLimiter, InvalidSettings> {
-        RateLimiter::from_settings(self.name, &self.settings, false)
+        match self.settings.problem() {
+            Some(problem) => Err(problem),
+            None => Ok(RateLimiter::declared(self.name, self.settings, false)),
+        }
     }
 }

@@ -73,21 +73,15 @@ impl RateLimiter {
         RateLimiterBuilder::new(name.into())
     }
 
-    /// What an attribute declares. `compact` is for limiters that exist by the thousand.
-    ///
-    /// # Errors
-    ///
-    /// If a setting is out of its range.
-    pub(crate) fn from_settings(
-        name: Name,
-        settings: &LimiterSettings,
-        compact: bool,
-    ) -> Result<Self, InvalidSettings> {
-        if let Some(problem) = settings.problem() {
-            return Err(problem);
-        }
+    /// The limiter of an annotated function, whose settings were checked when they were declared. `compact` is for
+    /// those that exist by the thousand.
+    pub(crate) fn declared(name: Name, settings: LimiterSettings, compact: bool) -> Self {
         let stats = if compact { Stats::compact() } else { Stats::counters() };
-        Ok(Self::with(name, Quota::of(settings), settings.wait, stats))
+        Self::with(name, Quota::of(&settings), settings.wait, stats)
+    }
+
+    pub(crate) const fn label(&self) -> &Name {
+        &self.name
     }
 
     fn with(name: Name, quota: Quota, wait: Duration, stats: Stats<COUNTERS>) -> Self {
@@ -158,8 +152,8 @@ impl RateLimiter {
 
     /// Changes the quota for all calls from now on.
     ///
-    /// Calls that the old quota let through count against the new burst. Calls that wait keep their turn; later ones
-    /// come after them, at the new rate.
+    /// What was used of the old burst counts against the new one, so a raise lets the difference through at once and
+    /// no more. Calls that wait keep their turn; later ones come after them, at the new rate.
     pub fn configure(&self, quota: Quota) {
         self.state.configure(quota, clock::now());
     }

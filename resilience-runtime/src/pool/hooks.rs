@@ -7,15 +7,19 @@ use super::{
     entry::{CloseReason, ConnectionInfo},
 };
 
-/// May prepare a connection, and says whether it may stay.
+type Prepare<C> = Box<dyn Fn(&mut C, &ConnectionInfo) + Send + Sync>;
+
+/// May change a connection, and says whether it may stay.
 type Judge<C> = Box<dyn Fn(&mut C, &ConnectionInfo) -> bool + Send + Sync>;
+
+type Hear = Box<dyn Fn(&ConnectionInfo, CloseReason) + Send + Sync>;
 
 /// The hooks of one pool. Called under no lock.
 pub(super) struct Hooks<M: Manager> {
-    pub(super) on_create: Option<Box<dyn Fn(&mut M::Connection, &ConnectionInfo) + Send + Sync>>,
+    pub(super) on_create: Option<Prepare<M::Connection>>,
     pub(super) on_acquire: Option<Judge<M::Connection>>,
     pub(super) on_release: Option<Judge<M::Connection>>,
-    pub(super) on_close: Option<Box<dyn Fn(&ConnectionInfo, CloseReason) + Send + Sync>>,
+    pub(super) on_close: Option<Hear>,
 }
 
 impl<M: Manager> Default for Hooks<M> {

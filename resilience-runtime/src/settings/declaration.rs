@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{BulkheadSettings, CircuitSettings, LimiterSettings, RetrySettings};
+use super::{BulkheadSettings, CircuitSettings, LimiterSettings, RetrySettings, reason};
 use crate::error::InvalidSettings;
 
 /// Where an attribute stands.
@@ -147,22 +147,30 @@ impl Declaration {
 
     /// The first contradiction between the parts.
     pub(crate) const fn problem(&self) -> Option<InvalidSettings> {
-        if matches!(self.timeout, Some(limit) if limit.is_zero()) {
-            return Some(InvalidSettings::new("timeout", "must be longer than zero"));
-        }
-        if matches!(self.total_timeout, Some(limit) if limit.is_zero()) {
-            return Some(InvalidSettings::new("total_timeout", "must be longer than zero"));
-        }
-        if let (Some(attempt), Some(total)) = (self.timeout, self.total_timeout) {
-            if total.as_nanos() < attempt.as_nanos() {
-                return Some(InvalidSettings::new(
-                    "total_timeout",
-                    "must not be shorter than the timeout of one attempt",
-                ));
-            }
-        }
-        None
+        timeout_problem(self.timeout, self.total_timeout)
     }
+}
+
+/// What is wrong with the limit of an attempt and that of the whole call.
+pub(crate) const fn timeout_problem(
+    attempt: Option<Duration>,
+    total: Option<Duration>,
+) -> Option<InvalidSettings> {
+    if matches!(attempt, Some(limit) if limit.is_zero()) {
+        return Some(InvalidSettings::new("timeout", reason::LONGER_THAN_ZERO));
+    }
+    if matches!(total, Some(limit) if limit.is_zero()) {
+        return Some(InvalidSettings::new("total_timeout", reason::LONGER_THAN_ZERO));
+    }
+    if let (Some(attempt), Some(total)) = (attempt, total) {
+        if total.as_nanos() < attempt.as_nanos() {
+            return Some(InvalidSettings::new(
+                "total_timeout",
+                "must not be shorter than the timeout of one attempt",
+            ));
+        }
+    }
+    None
 }
 
 /// A declaration that the linker collects.

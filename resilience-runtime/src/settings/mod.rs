@@ -14,11 +14,11 @@ mod retry;
 pub use self::{
     bulkhead::BulkheadSettings,
     circuit::CircuitSettings,
-    declaration::{Declaration, Location, NameSpec},
+    declaration::{Declaration, Declared, Location, NameSpec},
     limiter::LimiterSettings,
     retry::{BackoffKind, Jitter, RetrySettings},
 };
-pub(crate) use self::{circuit::WindowShape, declaration::Declared, retry::BudgetRule};
+pub(crate) use self::{circuit::WindowShape, declaration::timeout_problem, retry::BudgetRule};
 
 /// The reasons settings are refused for; the key stands before them.
 pub(crate) mod reason {
@@ -27,59 +27,11 @@ pub(crate) mod reason {
     pub(crate) const RATE: &str = "must be above 0 and at most 1";
 }
 
-/// Checks of single values for constants that an attribute names, each reported where the constant stands.
-pub mod check {
-    /// A rate in (0, 1].
-    #[must_use]
-    pub const fn rate(value: f64, message: &'static str) -> f64 {
-        if !super::is_rate(value) {
-            panic!("{}", message);
-        }
-        value
-    }
-
-    /// A finite number of at least 1.
-    #[must_use]
-    pub const fn factor(value: f64, message: &'static str) -> f64 {
-        if !super::is_factor(value) {
-            panic!("{}", message);
-        }
-        value
-    }
-
-    /// A `u32` of at least 1.
-    #[must_use]
-    pub const fn positive_u32(value: u32, message: &'static str) -> u32 {
-        if value == 0 {
-            panic!("{}", message);
-        }
-        value
-    }
-
-    /// A `u64` of at least 1.
-    #[must_use]
-    pub const fn positive_u64(value: u64, message: &'static str) -> u64 {
-        if value == 0 {
-            panic!("{}", message);
-        }
-        value
-    }
-
-    /// A `usize` of at least 1 and at most `most`.
-    #[must_use]
-    pub const fn positive_usize(value: usize, most: usize, message: &'static str) -> usize {
-        if value == 0 || value > most {
-            panic!("{}", message);
-        }
-        value
-    }
-}
-
-const fn is_rate(value: f64) -> bool {
+pub(crate) const fn is_rate(value: f64) -> bool {
     value > 0.0 && value <= 1.0
 }
 
-const fn is_factor(value: f64) -> bool {
+pub(crate) const fn is_factor(value: f64) -> bool {
     value >= 1.0 && value < f64::INFINITY
 }
 
@@ -91,7 +43,6 @@ macro_rules! checked {
         /// # Panics
         ///
         /// If a value is out of its range or contradicts another.
-        #[must_use]
         pub const fn checked(self) -> Self {
             if let Some(problem) = self.problem() {
                 panic!("{}", problem.reason());

@@ -1,4 +1,4 @@
-//! `Mutex`, `Condvar` and `RwLock` without poisoning.
+//! A mutex and a condition variable without poisoning.
 
 #[cfg(resilience_loom)]
 use loom::sync as imp;
@@ -65,36 +65,5 @@ impl Condvar {
 impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Condvar")
-    }
-}
-
-/// A reader-writer lock that ignores poisoning.
-#[allow(clippy::disallowed_types)]
-pub(crate) struct RwLock<T>(imp::RwLock<T>);
-
-#[allow(clippy::disallowed_types)]
-impl<T> RwLock<T> {
-    #[cfg(not(resilience_loom))]
-    pub(crate) const fn new(value: T) -> Self {
-        Self(imp::RwLock::new(value))
-    }
-
-    #[cfg(resilience_loom)]
-    pub(crate) fn new(value: T) -> Self {
-        Self(imp::RwLock::new(value))
-    }
-
-    pub(crate) fn read(&self) -> imp::RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn write(&self) -> imp::RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T> fmt::Debug for RwLock<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RwLock")
     }
 }

@@ -9,7 +9,7 @@ use crate::pool::Manager;
 /// # Examples
 ///
 /// ```
-/// use resilience_runtime::{Bb8Manager, ConnectionPool};
+/// use resilience_runtime::{ConnectionPool, pool::Bb8Manager};
 ///
 /// struct Lists;
 ///

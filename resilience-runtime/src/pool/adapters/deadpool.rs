@@ -18,7 +18,7 @@ use crate::pool::Manager;
 ///
 /// ```
 /// use deadpool::managed::{Metrics, RecycleResult};
-/// use resilience_runtime::{ConnectionPool, DeadpoolManager};
+/// use resilience_runtime::{ConnectionPool, pool::DeadpoolManager};
 ///
 /// struct Lists;
 ///

@@ -72,6 +72,30 @@ fn discard_against_waiting() {
 }
 
 #[test]
+fn right_against_cancel() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let fickle = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let mut caller = Box::pin(pool.acquire());
+                let _ = poll(&mut caller);
+            })
+        };
+        let patient = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
+        };
+        held.discard();
+        fickle.join().unwrap();
+        patient.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!(pool.snapshot().size(), 1);
+    });
+}
+
+#[test]
 fn resize_against_waiting() {
     ::loom::model(|| {
         let pool = small_pool(1);

@@ -1,0 +1,411 @@
+//! The loop around the body.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{Block, Expr, Stmt, spanned::Spanned};
+
+use super::{
+    hygienic,
+    site::{self, located},
+};
+use crate::{
+    grammar::{Group, Name, Policy},
+    item::mentions,
+    shape::{Shape, delimited, renamed},
+    types::without_impl_trait,
+};
+
+/// Everything that stands in the place of the user's body.
+pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], function: &Ident) -> TokenStream {
+    let p = site::support(policy);
+    let output = without_impl_trait(shape.output.clone()).to_token_stream();
+    let body = Body { policy, shape, clones, p: &p, output };
+    let site = site::declaration(policy, &p, function);
+    let begin = body.begin();
+    let call = body.call();
+    hygienic! {
+        #site
+        let mut call = #begin;
+        #call
+    }
+}
+
+struct Body<'a> {
+    policy: &'a Policy,
+    shape: &'a Shape,
+    clones: &'a [Ident],
+    /// Path of the runtime's support module.
+    p: &'a TokenStream,
+    /// The type of the answer, as it can be named in a body.
+    output: TokenStream,
+}
+
+impl Body<'_> {
+    fn begin(&self) -> TokenStream {
+        let p = self.p;
+        let name = |group: &Option<Group>| {
+            let name = group.as_ref()?.name.as_ref()?;
+            name.dynamic.then(|| self.formatted(name))
+        };
+        let names = [name(&self.policy.circuit), name(&self.policy.bulkhead), name(&self.policy.rate_limit)];
+        if names.iter().all(Option::is_none) {
+            return hygienic!(__RESILIENT_SITE.begin());
+        }
+        let [circuit, bulkhead, limiter] =
+            names.map(|name| name.map_or_else(|| hygienic!(#p::None), |name| hygienic!(#p::Some(#name))));
+        hygienic!(__RESILIENT_SITE.begin_named([#circuit, #bulkhead, #limiter]))
+    }
+
+    fn formatted(&self, name: &Name) -> TokenStream {
+        let p = self.p;
+        let literal = &name.literal;
+        let arguments = name.arguments.iter().map(|(key, value)| {
+            let value = self.users(value);
+            quote!(, #key = #value)
+        });
+        hygienic!(#p::format_args!(#literal #(#arguments)*))
+    }
+
+    /// The call: `'call` is left by `return` with the body's answer, or with what stands in its way.
+    fn call(&self) -> TokenStream {
+        let p = self.p;
+        let round = self.round();
+        let again = self.policy.retry.is_some();
+        let Some(fallback) = &self.policy.fallback else {
+            if !self.policy.can_refuse() {
+                return if again { hygienic!(loop { #round }) } else { round };
+            }
+            let refuse = self.refuse();
+            let around = labelled(again, round);
+            return hygienic! {
+                #refuse
+                let refusal = #around;
+                call.finish(false);
+                refuse(refusal)
+            };
+        };
+        let output = &self.output;
+        let around = labelled(again, round);
+        let answer = self.answer(fallback);
+        hygienic! {
+            let shape = #p::Shape::<#output>::new();
+            let error = #around;
+            call.finish(true);
+            #answer
+        }
+    }
+
+    /// One attempt with what stands before and behind it.
+    fn round(&self) -> TokenStream {
+        let p = self.p;
+        let admit = self.admit();
+        let attempt = self.attempt();
+        let settle = self.settle();
+        let leave = self.leave();
+        let again = self.policy.retry.is_some();
+        let answered = if again {
+            hygienic! {
+                match #settle {
+                    #p::Next::Done => { #leave }
+                    #p::Next::Retry => {}
+                }
+            }
+        } else {
+            hygienic! {
+                let _ = #settle;
+                #leave
+            }
+        };
+        let backoff = again.then(|| hygienic!(call.backoff().await;));
+        if !self.policy.is_timed() {
+            // The answer must be gone before the next attempt is waited for: it need not be `Send`.
+            let attempted = hygienic! {
+                let out = #attempt.await;
+                #answered
+            };
+            let attempted = if again { hygienic!({ #attempted }) } else { attempted };
+            return hygienic!(#admit #attempted #backoff);
+        }
+        let timeout = self.refused(hygienic!(timeout));
+        let timed_out = if again {
+            hygienic! {
+                match call.settle_timeout() {
+                    #p::Next::Done => break 'call #timeout,
+                    #p::Next::Retry => {}
+                }
+            }
+        } else {
+            hygienic! {{
+                let _ = call.settle_timeout();
+                #timeout
+            }}
+        };
+        hygienic! {
+            #admit
+            match #attempt.await {
+                #p::Ok(out) => { #answered }
+                #p::Err(timeout) => #timed_out
+            }
+            #backoff
+        }
+    }
+
+    fn admit(&self) -> TokenStream {
+        let p = self.p;
+        if !self.policy.can_refuse() {
+            return hygienic!(#p::admitted(call.try_admit()););
+        }
+        let refusal = self.refused(hygienic!(refusal));
+        if self.policy.bulkhead.is_none() && self.policy.rate_limit.is_none() {
+            return hygienic! {
+                if let #p::Err(refusal) = #p::passed(call.try_admit()) {
+                    break 'call #refusal;
+                }
+            };
+        }
+        hygienic! {
+            match call.try_admit() {
+                #p::Admission::Admitted => {}
+                #p::Admission::Wait => {
+                    if let #p::Err(refusal) = call.wait().await {
+                        break 'call #refusal;
+                    }
+                }
+                #p::Admission::Refused(refusal) => break 'call #refusal,
+            }
+        }
+    }
+
+    /// The body, in a future of its own for this attempt.
+    fn attempt(&self) -> TokenStream {
+        let (p, output, body) = (self.p, &self.output, &self.shape.body);
+        let fresh: Vec<Ident> =
+            (0..self.clones.len()).map(|at| format_ident!("fresh_{at}", span = Span::mixed_site())).collect();
+        let clones = self.clones;
+        let bound = clones.iter().map(|name| {
+            let binding = self.shape.bindings.iter().find(|binding| binding.name == *name);
+            // The argument's own tokens: warnings about it are about what the user wrote.
+            binding.map_or_else(
+                || name.to_token_stream(),
+                |binding| {
+                    let mutability = binding.mutable.map(syn::Token![mut]);
+                    let name = &binding.name;
+                    quote!(#mutability #name)
+                },
+            )
+        });
+        // A statement that returns pins the type for `return`, `?` and coercions; braces of its own keep the items of
+        // the body from shadowing what the pin names.
+        // A name with the span of the type: "return type inferred here" points there.
+        let never = Ident::new("never", self.shape.output.span());
+        let pin = hygienic! {
+            #[allow(unreachable_code)]
+            match #p::None::<#output> {
+                #p::Some(#never) => return #never,
+                #p::None => {}
+            }
+        };
+        let inner = hygienic! {
+            #pin
+            #(let #bound = #fresh.take();)*
+            #[allow(unused_braces)]
+            #body
+        };
+        let block = delimited(Delimiter::Brace, inner, body.span());
+        let asyncness = syn::Token![async](self.shape.asyncness);
+        let movement = (self.shape.owning && !self.is_shared()).then(|| hygienic!(move));
+        let attempt = if self.policy.is_timed() { hygienic!(attempt) } else { hygienic!(attempt_untimed) };
+        let attempted = hygienic!(call.#attempt(#asyncness #movement #block));
+        if clones.is_empty() {
+            return attempted;
+        }
+        let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
+        hygienic! {
+            {
+                #(let #fresh = #p::Fresh(call.user(|| #clone(&#clones)));)*
+                #attempted
+            }
+        }
+    }
+
+    /// Whether anything but one attempt looks at the arguments.
+    fn is_shared(&self) -> bool {
+        let policy = self.policy;
+        policy.retry.is_some()
+            || [&policy.fallback, &policy.classify, &policy.failure_if].into_iter().flatten().any(|expr| {
+                self.shape.bindings.iter().any(|binding| mentions(self.users(expr), &binding.name))
+            })
+    }
+
+    /// What the outcome means, told to the call.
+    fn settle(&self) -> TokenStream {
+        let p = self.p;
+        let class = match &self.policy.classify {
+            Some(judge) => {
+                let judge = self.users(judge);
+                let out = self.at_output(hygienic!(&out));
+                hygienic!(#p::classify(#out, #judge))
+            }
+            None => hygienic! {{
+                #[allow(unused_imports)]
+                use #p::{ProbeAny as _, ProbeClassify as _, ProbeDeref as _, ProbeError as _, ProbeShape as _};
+                (&&&&&#p::Probe(&out)).class()
+            }},
+        };
+        let judged = [
+            ("retry_if", self.policy.retry_if.as_ref().map(|(_, judge)| judge)),
+            ("failure_if", self.policy.failure_if.as_ref()),
+        ];
+        let judged = judged.into_iter().filter_map(|(setter, judge)| {
+            let setter = Ident::new(setter, Span::mixed_site());
+            let judge = self.users(judge?);
+            Some(hygienic!(.#setter(#p::judge(&out, #judge))))
+        });
+        hygienic! {{
+            let verdict = call.user(|| {
+                let cause = {
+                    #[allow(unused_imports)]
+                    use #p::{CauseOfAny as _, CauseOfDisplay as _};
+                    (&&#p::Cause(&out)).text()
+                };
+                #p::verdict(#class, cause) #(#judged)*
+            });
+            call.settle(verdict)
+        }}
+    }
+
+    /// Gives the body's answer, unless a fallback is to give another.
+    fn leave(&self) -> TokenStream {
+        let p = self.p;
+        match (&self.policy.fallback, self.policy.can_refuse()) {
+            (Some(_), _) => {
+                let failed = hygienic!(break 'call error);
+                hygienic! {
+                    #[allow(unused_imports)]
+                    use #p::{ShapeOfAny as _, ShapeOfResult as _};
+                    match (&&shape).split(out, &call) {
+                        #p::Ok(out) => {
+                            call.finish(false);
+                            return out;
+                        }
+                        #p::Err(error) => #failed,
+                    }
+                }
+            }
+            (None, false) if self.policy.retry.is_none() => hygienic! {
+                call.finish(false);
+                out
+            },
+            (None, _) => hygienic! {
+                call.finish(false);
+                return out;
+            },
+        }
+    }
+
+    /// `refusal` as `'call` gives it.
+    fn refused(&self, refusal: TokenStream) -> TokenStream {
+        let p = self.p;
+        if self.policy.fallback.is_none() {
+            return refusal;
+        }
+        hygienic! {{
+            #[allow(unused_imports)]
+            use #p::{ShapeOfAny as _, ShapeOfResult as _};
+            (&&shape).refused(#refusal)
+        }}
+    }
+
+    /// `refuse`: the only bound on the return type, named once.
+    fn refuse(&self) -> TokenStream {
+        let (p, output) = (self.p, &self.output);
+        let p = self.at_output(p.clone());
+        let refuse = self.at_output(hygienic!(from_refusal));
+        quote_spanned! {Span::mixed_site()=>
+            let refuse = <#output as #p::FromRefusal>::#refuse;
+        }
+    }
+
+    /// What the fallback answers with.
+    fn answer(&self, fallback: &Expr) -> TokenStream {
+        let p = self.p;
+        let call = self.users(fallback);
+        match manner(fallback) {
+            Manner::Sync => hygienic!(#p::answer(shape, error, #call)),
+            Manner::Async => hygienic!(#p::answer_async(shape, error, #call).await),
+            Manner::Either => {
+                let ask = match fallback {
+                    Expr::Path(_) => call.clone(),
+                    _ => hygienic!(ask),
+                };
+                let bind = (!matches!(fallback, Expr::Path(_))).then(|| hygienic!(let ask = #call;));
+                // A name with the span of the fallback: an answer of another type is reported there.
+                let answer = Ident::new("answer", fallback.span());
+                hygienic! {
+                    #bind
+                    let answered = #ask(error);
+                    let manner = {
+                        #[allow(unused_imports)]
+                        use #p::{AnsweredLater as _, AnsweredNow as _};
+                        (&&#p::Answered(&answered)).manner()
+                    };
+                    let #answer = manner.fallen(answered).await;
+                    #answer
+                }
+            }
+        }
+    }
+
+    /// An expression of the attribute, as it has to be where the body stands.
+    fn users(&self, expr: &Expr) -> TokenStream {
+        let tokens = expr.to_token_stream();
+        if self.shape.renames_self() { renamed(tokens, "self", "__self") } else { tokens }
+    }
+
+    fn at_output(&self, tokens: TokenStream) -> TokenStream {
+        located(tokens, self.shape.output.span())
+    }
+}
+
+fn labelled(again: bool, round: TokenStream) -> TokenStream {
+    if again { hygienic!('call: loop { #round }) } else { hygienic!('call: { #round }) }
+}
+
+/// How a fallback is asked.
+enum Manner {
+    Sync,
+    Async,
+    /// A path does not tell.
+    Either,
+}
+
+fn manner(fallback: &Expr) -> Manner {
+    match fallback {
+        Expr::Group(group) => manner(&group.expr),
+        Expr::Paren(paren) => manner(&paren.expr),
+        Expr::Closure(closure) if closure.asyncness.is_some() || is_async(&closure.body) => Manner::Async,
+        Expr::Closure(_) => Manner::Sync,
+        _ => Manner::Either,
+    }
+}
+
+/// Whether an expression is an `async` block, or `Box::pin` of one, or a block that ends with either.
+fn is_async(expr: &Expr) -> bool {
+    match expr {
+        Expr::Async(_) => true,
+        Expr::Group(group) => is_async(&group.expr),
+        Expr::Paren(paren) => is_async(&paren.expr),
+        Expr::Block(block) => ends_async(&block.block),
+        Expr::Call(call) => match (&*call.func, call.args.first()) {
+            (Expr::Path(path), Some(argument)) => {
+                path.path.segments.last().is_some_and(|last| last.ident == "pin") && is_async(argument)
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn ends_async(block: &Block) -> bool {
+    matches!(block.stmts.last(), Some(Stmt::Expr(last, None)) if is_async(last))
+}

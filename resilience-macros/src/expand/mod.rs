@@ -1,0 +1,179 @@
+//! From the parsed attribute and the function to the function with its policy.
+//!
+//! One static holds the site. The body is emitted once, in an `async` block that is awaited in the user's own state
+//! machine: it borrows the arguments where it may run again, and owns them where it may not. No helper takes a future
+//! by value in an `async fn`, which would store it twice.
+
+mod body;
+mod site;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{FnArg, Ident, Meta, Pat};
+
+use crate::{
+    errors::Errors,
+    grammar::Policy,
+    item::{Function, Impl, Item, Member, is_ours},
+    shape::{Shape, strip_mut},
+    words,
+};
+
+/// `quote!` with spans that resolve neither to the user's variables nor the other way round.
+macro_rules! hygienic {
+    ($($tokens:tt)*) => {
+        ::quote::quote_spanned!(::proc_macro2::Span::mixed_site()=> $($tokens)*)
+    };
+}
+use hygienic;
+
+/// The attribute. With any mistake the item comes out as it went in, so that the mistake is all that is reported.
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let policy = Policy::parse(arguments, &mut errors);
+    let expanded = match Item::parse(item.clone()) {
+        Item::Function(function) => {
+            if let Some(span) = policy.skip {
+                errors.at(span, "`skip` is for methods of an `impl` block that has the attribute itself");
+            }
+            policy.check(&mut errors);
+            self::function(&policy, *function.clone(), &mut errors)
+                .unwrap_or_else(|| function.into_token_stream())
+        }
+        Item::Impl(block) => {
+            if let Some(span) = policy.skip {
+                errors.at(span, "`skip` is for the methods in this block");
+            }
+            return self::block(&policy, block, errors);
+        }
+        Item::Bodiless(sig) => {
+            errors.at(
+                sig.ident.span(),
+                "`#[resilient]` needs a body: put it on the implementations, or give the method a default body",
+            );
+            item.clone()
+        }
+        Item::Other => {
+            errors.at(Span::call_site(), "`#[resilient]` goes on an `async fn` or on an `impl` block");
+            item.clone()
+        }
+    };
+    if errors.is_empty() {
+        return expanded;
+    }
+    let errors = errors.into_tokens();
+    quote!(#item #errors)
+}
+
+/// Every async method of the block; mistakes in the block's own arguments leave it as it is.
+fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
+    policy.check(&mut errors);
+    let sound = errors.is_empty();
+    let mut methods = 0;
+    for member in &mut block.members {
+        let Member::Function(method) = member else { continue };
+        let mut of_method = Errors::default();
+        let own = own_arguments(method, &mut of_method);
+        let annotated = own.is_some();
+        let own = own.unwrap_or_default();
+        // Only what is asked for by name has to be a shape that can be protected.
+        if annotated || method.sig.asyncness.is_some() || Shape::of(method).is_ok() {
+            methods += 1;
+            if sound && own.skip.is_none() && of_method.is_empty() {
+                let merged = policy.clone().overridden_by(own);
+                merged.check(&mut of_method);
+                if let Some(tokens) = function(&merged, (**method).clone(), &mut of_method) {
+                    *member = Member::Other(tokens);
+                }
+            }
+        }
+        errors.extend(of_method);
+    }
+    if sound && methods == 0 {
+        errors.at(
+            Span::call_site(),
+            "there is no `async fn` in this `impl` block for `#[resilient]` to protect",
+        );
+    }
+    let errors = errors.into_tokens();
+    quote!(#block #errors)
+}
+
+/// Takes the method's own attribute off it and reads it.
+fn own_arguments(method: &mut Function, errors: &mut Errors) -> Option<Policy> {
+    let (ours, others) = std::mem::take(&mut method.attrs).into_iter().partition::<Vec<_>, _>(is_ours);
+    method.attrs = others;
+    let mut ours = ours.into_iter();
+    let first = ours.next()?;
+    if let Some(second) = ours.next() {
+        errors.over(second, "a second `#[resilient]`: write all keys into one attribute");
+    }
+    Some(match first.meta {
+        Meta::List(list) => Policy::parse(list.tokens, errors),
+        Meta::Path(_) => Policy::default(),
+        Meta::NameValue(pair) => {
+            errors.over(pair, "write `#[resilient(key = value, ..)]`");
+            Policy::default()
+        }
+    })
+}
+
+/// One function; `None` if it cannot be, and `errors` says why.
+fn function(policy: &Policy, mut function: Function, errors: &mut Errors) -> Option<TokenStream> {
+    let shape = match Shape::of(&function) {
+        Ok(shape) => shape,
+        Err(error) => {
+            errors.push(error);
+            return None;
+        }
+    };
+    let clones: &[Ident] = policy.clones.as_deref().unwrap_or_default();
+    check_arguments(policy, &shape, clones, errors);
+    if !errors.is_empty() {
+        return None;
+    }
+    let protected = body::protected(policy, &shape, clones, &function.sig.ident);
+    // The fresh clone is what is mutable then.
+    for argument in &mut function.sig.inputs {
+        if let FnArg::Typed(typed) = argument {
+            *typed.pat = Pat::Verbatim(strip_mut(typed.pat.to_token_stream(), clones));
+        }
+    }
+    function.body = shape.wrap(protected, clones);
+    function.attrs.extend(words::documentation(policy));
+    Some(function.into_token_stream())
+}
+
+fn check_arguments(policy: &Policy, shape: &Shape, clones: &[Ident], errors: &mut Errors) {
+    for name in clones {
+        if name == "self" {
+            errors.at(
+                name.span(),
+                "`self` cannot be cloned for each attempt: take `&self`, or clone it in the body",
+            );
+        } else if !shape.bindings.iter().any(|binding| binding.name == *name) {
+            errors.at(name.span(), format!("`clone({name})`: there is no argument `{name}`"));
+        }
+    }
+    if policy.retry.is_none() {
+        return;
+    }
+    for binding in &shape.bindings {
+        let Some(span) = binding.mutable.filter(|_| !clones.contains(&binding.name)) else { continue };
+        let name = &binding.name;
+        let message = if name == "self" || name == "__self" {
+            "`mut self` would carry changes from one attempt into the next: take `&mut self`, \
+             or write `self` and `let mut this = ..` in the body"
+                .to_owned()
+        } else {
+            format!(
+                "`mut {name}` would carry changes from one attempt into the next: give each attempt a copy with \
+                 `clone({name})`, or write `{name}` and `let mut {name} = ..` in the body"
+            )
+        };
+        errors.at(span, message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,214 @@
+//! What comes out, in small.
+
+use super::expand;
+
+/// The expansion as text without spaces.
+fn expanded(arguments: &str, item: &str) -> String {
+    expand(arguments.parse().expect("tokens"), item.parse().expect("tokens")).to_string().replace(' ', "")
+}
+
+fn assert_error(arguments: &str, item: &str, message: &str) {
+    let out = expanded(arguments, item);
+    let item: proc_macro2::TokenStream = item.parse().expect("tokens");
+    assert!(out.starts_with(&item.to_string().replace(' ', "")), "the item is kept: {out}");
+    assert_eq!(out.matches("compile_error").count(), 1, "{out}");
+    assert!(out.contains(&format!("{message:?}").replace(' ', "")), "{out}");
+}
+
+#[test]
+fn a_bare_site_is_begun_admitted_settled_and_finished() {
+    assert_eq!(
+        expanded("", "async fn f(a: u8) -> u8 { a }"),
+        "#[doc=\"\"]#[doc=\"**Resilience:**measuredonly.\"]asyncfnf(a:u8)->u8{\
+         static__RESILIENT_SITE:::resilience_runtime::__private::Site={\
+         ::resilience_runtime::__private::Site::new(::resilience_runtime::__private::Declaration::new(\
+         ::resilience_runtime::__private::Location::new(::resilience_runtime::__private::module_path!(),\"f\",\
+         ::resilience_runtime::__private::file!(),::resilience_runtime::__private::line!(),\
+         ::resilience_runtime::__private::column!())))};\
+         ::resilience_runtime::__private::declare!(__RESILIENT_SITE);\
+         letmutcall=__RESILIENT_SITE.begin();\
+         ::resilience_runtime::__private::admitted(call.try_admit());\
+         letout=call.attempt_untimed(asyncmove{\
+         #[allow(unreachable_code)]match::resilience_runtime::__private::None::<u8>{\
+         ::resilience_runtime::__private::Some(never)=>returnnever,::resilience_runtime::__private::None=>{}}\
+         #[allow(unused_braces)]{a}}).await;\
+         let_={letverdict=call.user(||{\
+         letcause={#[allow(unused_imports)]use::resilience_runtime::__private::{CauseOfAnyas_,CauseOfDisplayas_};\
+         (&&::resilience_runtime::__private::Cause(&out)).text()};\
+         ::resilience_runtime::__private::verdict({#[allow(unused_imports)]\
+         use::resilience_runtime::__private::{ProbeAnyas_,ProbeClassifyas_,ProbeDerefas_,ProbeErroras_,ProbeShapeas_};\
+         (&&&&&::resilience_runtime::__private::Probe(&out)).class()},cause)});call.settle(verdict)};\
+         call.finish(false);out}"
+    );
+}
+
+#[test]
+fn settings_become_a_constant_declaration() {
+    let out = expanded(
+        "crate = rt, circuit(name = \"a\", failure_rate = 1, probes = N), timeout = \"2s\", \
+         retry(max = 3, backoff = \"linear\", jitter = 0.5, budget = false), bulkhead(max = 4, name = \"b-{x}\"), rate_limit = 5",
+        "async fn f() -> R {}",
+    );
+    for part in [
+        ".circuit(rt::__private::NameSpec::Static(\"a\"),rt::__private::Some({\
+         rt::__private::check::usize_order(1,N,\"`probe_successes`mustnotbeabove`probes`\");",
+        "rt::__private::CircuitSettings::new().failure_rate(1.0)\
+         .probes(rt::__private::check::usize({letvalue:rt::__private::primitive::usize=N;value},1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
+        ".retry(rt::__private::RetrySettings::new(3).backoff(rt::__private::BackoffKind::Linear)\
+         .jitter(rt::__private::Jitter::Share(0.5)).no_budget())",
+        ".bulkhead(rt::__private::Some(rt::__private::NameSpec::Template(\"b-{x}\")),rt::__private::BulkheadSettings::new(4))",
+        ".rate_limit(rt::__private::None,rt::__private::LimiterSettings::new(5)).timeout_ms(2000)",
+        "begin_named([rt::__private::None,rt::__private::Some(rt::__private::format_args!(\"b-{x}\")),rt::__private::None])",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
+#[test]
+fn an_attempt_owns_its_arguments_only_if_nothing_else_looks_at_them() {
+    let f = "async fn f(id: u8) -> Result<u8, E> { Ok(id) }";
+    for (arguments, owning) in [
+        ("", true),
+        ("timeout_ms = 1", true),
+        ("retry = 1", false),
+        ("fallback = |e| Ok(1)", true),
+        ("fallback = |e| Ok(id)", false),
+        ("fallback = other", true),
+        ("fallback = |e| { println!(\"{id}\"); Ok(1) }", false),
+        ("failure_if = |r| *r == Ok(id)", false),
+    ] {
+        assert_eq!(expanded(arguments, f).contains("asyncmove{"), owning, "{arguments}");
+    }
+}
+
+#[test]
+fn only_what_can_refuse_asks_for_a_place_for_the_refusal() {
+    let f = "async fn f() -> Result<u8, E> { Ok(1) }";
+    for (arguments, asks) in [
+        ("", false),
+        ("retry = 1", false),
+        ("circuit = \"a\"", true),
+        ("timeout_ms = 1", true),
+        ("total_timeout_ms = 1", true),
+        ("bulkhead = 1", true),
+        ("rate_limit = 1", true),
+        ("circuit = \"a\", fallback = f", false),
+    ] {
+        assert_eq!(expanded(arguments, f).contains("FromRefusal"), asks, "{arguments}");
+    }
+}
+
+#[test]
+fn a_mistake_keeps_the_item_as_it_is() {
+    assert_error("", "fn f() {}", "`#[resilient]` expects an `async fn`: write `async fn`");
+    assert_error("", "struct S;", "`#[resilient]` goes on an `async fn` or on an `impl` block");
+    assert_error("retry = x.", "async fn f() {}", "unexpected end of input, expected identifier or integer");
+    assert_error(
+        "skip",
+        "async fn f() {}",
+        "`skip` is for methods of an `impl` block that has the attribute itself",
+    );
+    assert_error(
+        "",
+        "async fn f();",
+        "`#[resilient]` needs a body: put it on the implementations, or give the method a default body",
+    );
+    assert_error(
+        "retry = 1",
+        "async fn f((mut a, b): (u8, u8)) {}",
+        "`mut a` would carry changes from one attempt into the next: give each attempt a copy with `clone(a)`, \
+         or write `a` and `let mut a = ..` in the body",
+    );
+    assert_error("clone(b)", "async fn f(a: u8) {}", "`clone(b)`: there is no argument `b`");
+    assert_error(
+        "clone(self)",
+        "async fn f(self) {}",
+        "`self` cannot be cloned for each attempt: take `&self`, or clone it in the body",
+    );
+    assert_error(
+        "",
+        "async fn f() -> ! { loop {} }",
+        "a function that never ends has no outcome: put `#[resilient]` on what its loop calls",
+    );
+    assert_error(
+        "",
+        "fn f() -> impl Future<Output = u8> { let a = 1; async move { a } }",
+        "`#[resilient]` needs the body to be one `async` block, or `Box::pin` of one: \
+         move the other statements into the block",
+    );
+    assert_error(
+        "",
+        "fn f() -> Mine { async {} }",
+        "`#[resilient]` cannot tell what this future answers with: write the return type as \
+         `impl Future<Output = ..>`, `Pin<Box<dyn Future<Output = ..>>>` or `BoxFuture<'_, ..>`",
+    );
+    assert_error(
+        "",
+        "async fn f() { let __tracing_attr_span = 1; }",
+        "put `#[resilient]` above `#[instrument]`: the span then covers the whole call, all attempts included",
+    );
+}
+
+#[test]
+fn a_second_attribute_is_refused() {
+    let message = "a second `#[resilient]`: write all keys into one attribute";
+    assert_error("", "#[resilient(retry = 1)] async fn f() {}", message);
+    let once = expand("retry = 1".parse().expect("tokens"), "async fn f() {}".parse().expect("tokens"));
+    assert_error("", &once.to_string(), message);
+}
+
+#[test]
+fn a_block_gives_its_settings_to_every_async_method() {
+    let out = expanded(
+        "retry = 1, timeout_ms = 5",
+        "impl<T> A<T> { const C: u8 = { 1 }; mine! { a } type B = u8; \
+         async fn one(&self) {} \
+         #[resilient(retry = 2)] async fn two(&self) {} \
+         #[resilient(skip)] async fn three(&self) {} \
+         pub fn four(&self) -> u8 { 4 } }",
+    );
+    assert_eq!(out.matches("static__RESILIENT_SITE").count(), 2);
+    assert_eq!(out.matches("RetrySettings::new(1)").count(), 1);
+    assert_eq!(out.matches("RetrySettings::new(2)").count(), 1);
+    assert_eq!(out.matches(".timeout_ms(5)").count(), 2);
+    assert!(out.starts_with("impl<T>A<T>{constC:u8={1};mine!{a}typeB=u8;"), "{out}");
+    assert!(out.ends_with("asyncfnthree(&self){}pubfnfour(&self)->u8{4}}"), "{out}");
+}
+
+#[test]
+fn a_mistake_in_a_block_takes_the_inner_attributes_off() {
+    let out = expanded("retri = 1", "impl A { #[resilient(skip)] async fn f() {} }");
+    assert!(out.starts_with("implA{asyncfnf(){}}"), "{out}");
+    assert_eq!(out.matches("compile_error").count(), 1, "{out}");
+    assert_error(
+        "",
+        "impl A { fn f() {} }",
+        "there is no `async fn` in this `impl` block for `#[resilient]` to protect",
+    );
+}
+
+#[test]
+fn the_documentation_says_the_policy_in_words() {
+    let sentence = |arguments: &str| {
+        let out = expand(arguments.parse().expect("tokens"), "async fn f() {}".parse().expect("tokens"))
+            .to_string();
+        let start = out.find("**Resilience:**").expect("the line is there");
+        let end = out[start..].find('"').expect("it ends");
+        out[start + "**Resilience:** ".len()..start + end].to_owned()
+    };
+    for (arguments, words) in [
+        ("", "measured only."),
+        (
+            "circuit = \"api\", retry = 3, timeout_ms = 500, bulkhead = 10",
+            "circuit `api`; at most 500 ms for each attempt; up to 3 retries; at most 10 at once.",
+        ),
+        (
+            "total_timeout = \"2s\", retry(max = 1, backoff = \"fixed\"), rate_limit(max = 60, per_ms = 60_000), fallback = f",
+            "at most 2 s in all; up to 1 retry with fixed backoff; at most 60 a minute; \
+             a fallback answers instead of a final error.",
+        ),
+        ("retry = limits::RETRIES", "up to `limits::RETRIES` retries."),
+    ] {
+        assert_eq!(sentence(arguments), words, "{arguments}");
+    }
+}

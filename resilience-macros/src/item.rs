@@ -1,0 +1,180 @@
+//! The item below the attribute. Bodies stay raw tokens: half-typed ones keep the errors they have without the attribute.
+
+use proc_macro2::{Group, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt};
+use syn::{
+    Attribute, Ident, Signature, Token, Visibility, braced,
+    parse::{Parse, ParseStream},
+    token,
+};
+
+/// What the attribute may stand on.
+pub(crate) enum Item {
+    Function(Box<Function>),
+    Impl(Impl),
+    /// A function without a body: in a trait, or `extern`.
+    Bodiless(Box<Signature>),
+    Other,
+}
+
+/// A function with its raw body.
+#[derive(Clone)]
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    vis: Visibility,
+    defaultness: Option<Token![default]>,
+    pub(crate) sig: Signature,
+    pub(crate) body: Group,
+}
+
+/// An `impl` block: everything before its brace, and its members.
+pub(crate) struct Impl {
+    head: TokenStream,
+    brace: token::Brace,
+    pub(crate) members: Vec<Member>,
+}
+
+/// What an `impl` block holds.
+pub(crate) enum Member {
+    Function(Box<Function>),
+    Other(TokenStream),
+}
+
+impl Item {
+    pub(crate) fn parse(tokens: TokenStream) -> Self {
+        if let Ok(function) = syn::parse2::<Function>(tokens.clone()) {
+            return Self::Function(Box::new(function));
+        }
+        if let Ok(bodiless) = syn::parse2::<Bodiless>(tokens.clone()) {
+            return Self::Bodiless(Box::new(bodiless.0));
+        }
+        syn::parse2::<Impl>(tokens).map_or(Self::Other, Self::Impl)
+    }
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let defaultness =
+            if input.peek(Token![default]) && !input.peek2(Token![!]) { input.parse()? } else { None };
+        let sig = input.parse()?;
+        match input.parse()? {
+            TokenTree::Group(body) if body.delimiter() == proc_macro2::Delimiter::Brace => {
+                Ok(Self { attrs, vis, defaultness, sig, body })
+            }
+            other => Err(syn::Error::new(other.span(), "expected a body")),
+        }
+    }
+}
+
+impl ToTokens for Function {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.append_all(&self.attrs);
+        self.vis.to_tokens(tokens);
+        self.defaultness.to_tokens(tokens);
+        self.sig.to_tokens(tokens);
+        self.body.to_tokens(tokens);
+    }
+}
+
+struct Bodiless(Signature);
+
+impl Parse for Bodiless {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        input.call(Attribute::parse_outer)?;
+        input.parse::<Visibility>()?;
+        let sig = input.parse()?;
+        input.parse::<Token![;]>()?;
+        Ok(Self(sig))
+    }
+}
+
+impl Parse for Impl {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut head = TokenStream::new();
+        head.append_all(input.call(Attribute::parse_outer)?);
+        if !(input.peek(Token![impl]) || input.peek2(Token![impl])) {
+            return Err(input.error("expected `impl`"));
+        }
+        while !input.peek(token::Brace) {
+            head.append(input.parse::<TokenTree>()?);
+        }
+        let content;
+        let brace = braced!(content in input);
+        let mut members = Vec::new();
+        while !content.is_empty() {
+            members.push(content.parse()?);
+        }
+        Ok(Self { head, brace, members })
+    }
+}
+
+impl ToTokens for Impl {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.head.to_tokens(tokens);
+        self.brace.surround(tokens, |tokens| tokens.append_all(&self.members));
+    }
+}
+
+impl Parse for Member {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let fork = input.fork();
+        if let Ok(function) = fork.parse::<Function>() {
+            syn::parse::discouraged::Speculative::advance_to(input, &fork);
+            return Ok(Self::Function(Box::new(function)));
+        }
+        // A constant, a type, a macro call: up to its semicolon, or its brace if it is a call.
+        let mut tokens = TokenStream::new();
+        let mut called = false;
+        while !input.is_empty() {
+            let tree: TokenTree = input.parse()?;
+            let ends = match &tree {
+                TokenTree::Punct(punct) => {
+                    called |= punct.as_char() == '!';
+                    punct.as_char() == ';'
+                }
+                TokenTree::Group(group) => called && group.delimiter() == proc_macro2::Delimiter::Brace,
+                _ => false,
+            };
+            called &= !matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '=');
+            tokens.append(tree);
+            if ends {
+                break;
+            }
+        }
+        Ok(Self::Other(tokens))
+    }
+}
+
+impl ToTokens for Member {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        match self {
+            Self::Function(function) => function.to_tokens(tokens),
+            Self::Other(other) => other.to_tokens(tokens),
+        }
+    }
+}
+
+/// Whether `attr` is this attribute, however it is qualified.
+pub(crate) fn is_ours(attr: &Attribute) -> bool {
+    attr.path().segments.last().is_some_and(|segment| segment.ident == "resilient")
+}
+
+/// Whether an identifier occurs anywhere in `tokens`, also as a captured argument in a string.
+pub(crate) fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+    let name = name.to_string();
+    mentions_word(tokens, name.trim_start_matches("r#"))
+}
+
+pub(crate) fn mentions_word(tokens: TokenStream, name: &str) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident.to_string().trim_start_matches("r#") == name,
+        TokenTree::Group(group) => mentions_word(group.stream(), name),
+        TokenTree::Literal(literal) => {
+            let text = literal.to_string();
+            text.match_indices(name).any(|(at, _)| text[..at].ends_with(['{', '$']))
+        }
+        TokenTree::Punct(_) => false,
+    })
+}

@@ -1,0 +1,304 @@
+//! Where the body of a function is, and what surrounds it: the forms that are taken, told apart.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{
+    FnArg, Path, ReceiverKind, ReturnType, Token, Type,
+    parse::{ParseStream, Parser},
+    spanned::Spanned,
+};
+
+use crate::{
+    item::{Function, is_ours, mentions_word},
+    types::future_output,
+};
+
+/// The body to be protected.
+pub(crate) struct Shape {
+    frame: Frame,
+    /// The span of the user's `async`, where rustc blames what an attempt captures.
+    pub(crate) asyncness: Span,
+    /// Whether the user's own future owns what it captures.
+    pub(crate) owning: bool,
+    /// What the body evaluates to.
+    pub(crate) output: Type,
+    pub(crate) body: Group,
+    /// The arguments as the body names them.
+    pub(crate) bindings: Vec<Binding>,
+}
+
+/// A name that an argument's pattern binds. Names of fields and constants in patterns are among them: more names do
+/// no harm.
+pub(crate) struct Binding {
+    pub(crate) name: Ident,
+    /// Where it says `mut`.
+    pub(crate) mutable: Option<Span>,
+}
+
+/// What stands around the body.
+enum Frame {
+    /// `async fn`: nothing, the body is the function's.
+    Function,
+    /// An `async` block.
+    Block {
+        /// `Box::pin` and the span of its parentheses.
+        pin: Option<(Path, Span)>,
+        /// `async move`.
+        intro: TokenStream,
+        braces: Span,
+        /// async-trait's statements before the body, `let __ret: T =` included.
+        head: TokenStream,
+        /// Its statements behind the body.
+        tail: TokenStream,
+        /// Methods called on the block.
+        calls: TokenStream,
+    },
+}
+
+impl Shape {
+    /// Finds the body, or says why there is none that could be protected.
+    pub(crate) fn of(function: &Function) -> syn::Result<Self> {
+        let refused = |span: Span, message: &str| Err(syn::Error::new(span, message));
+        let (sig, body) = (&function.sig, function.body.stream());
+        if let Some(again) = function.attrs.iter().find(|attr| is_ours(attr)) {
+            return Err(syn::Error::new_spanned(
+                again,
+                "a second `#[resilient]`: write all keys into one attribute",
+            ));
+        }
+        if mentions_word(body.clone(), "__RESILIENT_SITE") {
+            return refused(sig.ident.span(), "a second `#[resilient]`: write all keys into one attribute");
+        }
+        if mentions_word(body.clone(), "__tracing_attr_span") {
+            return refused(
+                sig.ident.span(),
+                "put `#[resilient]` above `#[instrument]`: the span then covers the whole call, all attempts included",
+            );
+        }
+        if let ReturnType::Type(_, output) = &sig.output {
+            if matches!(**output, Type::Never(_)) {
+                return refused(
+                    output.span(),
+                    "a function that never ends has no outcome: put `#[resilient]` on what its loop calls",
+                );
+            }
+        }
+        if let Some(asyncness) = &sig.asyncness {
+            return Ok(Self {
+                frame: Frame::Function,
+                asyncness: asyncness.span(),
+                owning: true,
+                output: match &sig.output {
+                    ReturnType::Default => Type::Verbatim(quote_spanned!(sig.ident.span()=> ())),
+                    ReturnType::Type(_, output) => (**output).clone(),
+                },
+                body: function.body.clone(),
+                bindings: arguments(function),
+            });
+        }
+        match (|input: ParseStream<'_>| Self::block(input, function)).parse2(body) {
+            Ok(Some(shape)) => Ok(shape),
+            Ok(None) => refused(
+                sig.output.span(),
+                "`#[resilient]` cannot tell what this future answers with: write the return type as \
+                 `impl Future<Output = ..>`, `Pin<Box<dyn Future<Output = ..>>>` or `BoxFuture<'_, ..>`",
+            ),
+            Err(_) if returns_future(&sig.output) => refused(
+                sig.ident.span(),
+                "`#[resilient]` needs the body to be one `async` block, or `Box::pin` of one: \
+                 move the other statements into the block",
+            ),
+            Err(_) => refused(sig.fn_token.span(), "`#[resilient]` expects an `async fn`: write `async fn`"),
+        }
+    }
+
+    /// `async {..}`, also with methods called on it, or `Box::pin` of one. `None` if the output is not known.
+    fn block(input: ParseStream<'_>, function: &Function) -> syn::Result<Option<Self>> {
+        let content;
+        let (pin, inner) = if input.peek(Token![async]) {
+            (None, input)
+        } else {
+            let path: Path = input.parse()?;
+            if path.segments.len() < 2 || path.segments.last().is_none_or(|segment| segment.ident != "pin") {
+                return Err(input.error("not `Box::pin`"));
+            }
+            let parens = syn::parenthesized!(content in input);
+            (Some((path, parens.span.join())), &content)
+        };
+        let asyncness: Token![async] = inner.parse()?;
+        let movement: Option<Token![move]> = inner.parse()?;
+        let TokenTree::Group(block) = inner.parse()? else { return Err(inner.error("not a block")) };
+        let calls = if inner.peek(Token![.]) { inner.parse()? } else { TokenStream::new() };
+        inner.parse::<Option<Token![,]>>()?;
+        if !(inner.is_empty() && input.is_empty()) {
+            return Err(input.error("more than one block"));
+        }
+        let frame = |head, tail| Frame::Block {
+            pin,
+            intro: quote!(#asyncness #movement),
+            braces: block.span(),
+            head,
+            tail,
+            calls,
+        };
+        let (asyncness, owning) = (asyncness.span(), movement.is_some());
+        let mut bindings = arguments(function);
+        if let Some(parts) = AsyncTrait::split(function, block.stream()) {
+            // async-trait writes `let mut __self = self;` for `&mut self`.
+            let borrowed = function
+                .sig
+                .receiver()
+                .is_some_and(|receiver| matches!(receiver.kind, ReceiverKind::Reference(..)));
+            bindings.extend(scan(parts.head.clone()).into_iter().map(|binding| {
+                let mutable = binding.mutable.filter(|_| !(borrowed && binding.name == "__self"));
+                Binding { mutable, ..binding }
+            }));
+            let frame = frame(parts.head, parts.tail);
+            let (output, body) = (parts.output, parts.body);
+            return Ok(Some(Self { frame, asyncness, owning, output, body, bindings }));
+        }
+        let ReturnType::Type(_, output) = &function.sig.output else { return Ok(None) };
+        let Some(output) = future_output(output) else { return Ok(None) };
+        let frame = frame(TokenStream::new(), TokenStream::new());
+        Ok(Some(Self { frame, asyncness, owning, output, body: block, bindings }))
+    }
+
+    /// The function's body with `protected` in the place of the user's.
+    pub(crate) fn wrap(&self, protected: TokenStream, without_mut: &[Ident]) -> Group {
+        let around = self.body.span();
+        match &self.frame {
+            Frame::Function => delimited(Delimiter::Brace, protected, around),
+            Frame::Block { pin, intro, braces, head, tail, calls } => {
+                let protected = if head.is_empty() {
+                    protected
+                } else {
+                    delimited(Delimiter::Brace, protected, around).into_token_stream()
+                };
+                let head = strip_mut(head.clone(), without_mut);
+                let block = delimited(Delimiter::Brace, quote!(#head #protected #tail), *braces);
+                let block = quote!(#intro #block #calls);
+                let block = match pin {
+                    None => block,
+                    Some((path, span)) => {
+                        let parens = delimited(Delimiter::Parenthesis, block, *span);
+                        quote!(#path #parens)
+                    }
+                };
+                delimited(Delimiter::Brace, block, *braces)
+            }
+        }
+    }
+
+    /// Whether `self` goes by another name where the body stands.
+    pub(crate) fn renames_self(&self) -> bool {
+        self.bindings.iter().any(|binding| binding.name == "__self")
+    }
+}
+
+/// What async-trait makes of a body: `let a = a; let __ret: T = { body }; __ret`, or `let a = a; let _: () = { body };`.
+/// Its lifetime `'async_trait` gives it away.
+struct AsyncTrait {
+    head: TokenStream,
+    output: Type,
+    body: Group,
+    tail: TokenStream,
+}
+
+impl AsyncTrait {
+    fn split(function: &Function, block: TokenStream) -> Option<Self> {
+        if !mentions_word(function.sig.output.to_token_stream(), "async_trait") {
+            return None;
+        }
+        let trees: Vec<TokenTree> = block.into_iter().collect();
+        let is = |at: usize, text: &str| trees.get(at).is_some_and(|tree| tree.to_string() == text);
+        let start = (0..trees.len()).find(|&at| {
+            is(at, "let") && is(at + 2, ":") && (is(at + 1, "__ret") || (is(at + 1, "_") && is(at + 3, "()")))
+        })?;
+        let at = (start..trees.len()).rev().find(|&at| {
+            matches!(&trees[at], TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+                && is(at + 1, ";")
+        })?;
+        let TokenTree::Group(body) = trees[at].clone() else { return None };
+        Some(Self {
+            head: trees[..at].iter().cloned().collect(),
+            output: syn::parse2(trees.get(start + 3..at - 1)?.iter().cloned().collect()).ok()?,
+            body,
+            tail: trees[at + 1..].iter().cloned().collect(),
+        })
+    }
+}
+
+pub(crate) fn delimited(delimiter: Delimiter, tokens: TokenStream, span: Span) -> Group {
+    let mut group = Group::new(delimiter, tokens);
+    group.set_span(span);
+    group
+}
+
+/// Takes `mut` away from the named bindings.
+pub(crate) fn strip_mut(tokens: TokenStream, names: &[Ident]) -> TokenStream {
+    let mut trees = tokens.into_iter().peekable();
+    let mut kept = TokenStream::new();
+    while let Some(tree) = trees.next() {
+        match (&tree, trees.peek()) {
+            (TokenTree::Ident(word), Some(TokenTree::Ident(name)))
+                if word == "mut" && names.contains(name) => {}
+            (TokenTree::Group(group), _) => {
+                let inner = strip_mut(group.stream(), names);
+                kept.extend(delimited(group.delimiter(), inner, group.span()).into_token_stream());
+            }
+            _ => kept.extend([tree]),
+        }
+    }
+    kept
+}
+
+fn arguments(function: &Function) -> Vec<Binding> {
+    function
+        .sig
+        .inputs
+        .iter()
+        .flat_map(|argument| match argument {
+            FnArg::Receiver(receiver) => {
+                let mutable = receiver.mutability.map(|word| word.span());
+                vec![Binding { name: Ident::new("self", receiver.self_token.span()), mutable }]
+            }
+            FnArg::Typed(typed) => scan(typed.pat.to_token_stream()),
+        })
+        .collect()
+}
+
+/// The names in a pattern, and which of them are `mut`.
+fn scan(pattern: TokenStream) -> Vec<Binding> {
+    let mut bindings = Vec::new();
+    let mut mutable = None;
+    let mut behind_reference = false;
+    for tree in pattern {
+        match &tree {
+            TokenTree::Ident(word) if word == "mut" => mutable = (!behind_reference).then(|| word.span()),
+            TokenTree::Ident(word) if word == "ref" || word == "let" || word == "_" => {}
+            TokenTree::Ident(word) => bindings.push(Binding { name: word.clone(), mutable: mutable.take() }),
+            TokenTree::Group(group) => bindings.extend(scan(group.stream())),
+            TokenTree::Literal(_) | TokenTree::Punct(_) => {}
+        }
+        behind_reference = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '&');
+    }
+    bindings
+}
+
+fn returns_future(output: &ReturnType) -> bool {
+    matches!(output, ReturnType::Type(_, output) if future_output(output).is_some())
+}
+
+/// The same tokens with one identifier in the place of another.
+pub(crate) fn renamed(tokens: TokenStream, from: &str, to: &str) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|tree| match tree {
+            TokenTree::Ident(ident) if ident == from => Ident::new(to, ident.span()).into(),
+            TokenTree::Group(group) => {
+                delimited(group.delimiter(), renamed(group.stream(), from, to), group.span()).into()
+            }
+            tree => tree,
+        })
+        .collect()
+}

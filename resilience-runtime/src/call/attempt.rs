@@ -1,0 +1,133 @@
+//! One attempt: the user's future, and a timer that exists only if it has to wait.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use super::{Call, IN_USER_CODE};
+use crate::{
+    clock::{self, Instant},
+    error::ResilienceError,
+};
+
+pin_project! {
+    /// The user's future, with the deadline of the attempt and of the whole call over it.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Attempt<'c, 'h, F> {
+        call: &'c mut Call<'h>,
+        #[pin]
+        body: F,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl<'h> Call<'h> {
+    /// Runs the user's future until it answers or its time is over.
+    #[inline]
+    pub const fn attempt<F: Future>(&mut self, body: F) -> Attempt<'_, 'h, F> {
+        Attempt { call: self, body, sleep: None }
+    }
+
+    /// Runs the user's future, which no deadline bounds.
+    #[inline]
+    pub const fn attempt_untimed<F: Future>(&mut self, body: F) -> UntimedAttempt<'_, 'h, F> {
+        UntimedAttempt { call: self, body }
+    }
+}
+
+impl<F: Future> Future for Attempt<'_, '_, F> {
+    type Output = Result<F::Output, ResilienceError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        poll_attempt(this.call, this.body, this.sleep, cx)
+    }
+}
+
+impl<F> fmt::Debug for Attempt<'_, '_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+/// Polls the user's future, then the clock.
+#[inline]
+pub(crate) fn poll_attempt<F: Future>(
+    call: &mut Call<'_>,
+    body: Pin<&mut F>,
+    sleep: Pin<&mut Option<Sleep>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, ResilienceError>> {
+    match poll_body(call, body, cx) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => {
+            let deadline = call.attempt_deadline();
+            match poll_deadline(deadline, sleep, cx) {
+                Poll::Ready(()) => Poll::Ready(Err(call.timed_out(deadline))),
+                Poll::Pending => Poll::Pending,
+            }
+        }
+    }
+}
+
+#[inline]
+fn poll_body<F: Future>(call: &mut Call<'_>, body: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    call.flags |= IN_USER_CODE;
+    let polled = body.poll(cx);
+    call.flags &= !IN_USER_CODE;
+    polled
+}
+
+/// Arms the timer at its first poll. Not generic, so that it is compiled once.
+pub(crate) fn poll_deadline(
+    deadline: Instant,
+    mut sleep: Pin<&mut Option<Sleep>>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if deadline == Instant::FAR {
+        return Poll::Pending;
+    }
+    if sleep.is_none() {
+        sleep.set(Some(clock::sleep_until(deadline)));
+    }
+    let Some(mut sleep) = sleep.as_pin_mut() else {
+        return Poll::Pending;
+    };
+    // A body that uses up tokio's cooperative budget leaves none for the timer, which then answers "pending"
+    // although it has fired; a busy body would outlive its deadline.
+    if sleep.as_mut().poll(cx).is_ready() || sleep.is_elapsed() { Poll::Ready(()) } else { Poll::Pending }
+}
+
+pin_project! {
+    /// The user's future without a deadline: no room for a timer.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct UntimedAttempt<'c, 'h, F> {
+        call: &'c mut Call<'h>,
+        #[pin]
+        body: F,
+    }
+}
+
+impl<F: Future> Future for UntimedAttempt<'_, '_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        poll_body(this.call, this.body, cx)
+    }
+}
+
+impl<F> fmt::Debug for UntimedAttempt<'_, '_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UntimedAttempt").field("call", &self.call).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,330 @@
+//! The circuit breaker itself.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use once_cell::sync::OnceCell;
+
+use super::{
+    CircuitBreakerBuilder, CircuitRun, Permit, TripPolicy,
+    listeners::{FailureReport, Listeners},
+    rules::{Live, Run},
+    shell::{COUNTS, Outcome, Record},
+    word::Word,
+};
+use crate::{
+    clock::{self, Instant},
+    error::{InvalidSettings, ResilienceError},
+    events::{Bus, CircuitState, Subscription, Transition, TransitionReason},
+    name::Name,
+    settings::CircuitSettings,
+    stats::Stats,
+    sync::{Mutex, atomic::AtomicU32, atomic::AtomicU64, atomic::Ordering},
+    window::Window,
+};
+
+/// Refuses calls to a dependency that fails, and lets a few probes find out when it has recovered.
+///
+/// * *Closed*: calls run. The circuit trips when, with at least `min_calls` in the window, the failure rate or the
+///   slow rate reaches its limit, or after `failure_threshold` failures in a row.
+/// * *Open*: calls are refused until the open time has passed, to the nanosecond and without a call to notice it.
+/// * *Half-open*: at most `probes` calls run in all, the surplus is refused. `probe_successes` of them close the
+///   circuit; it opens again as soon as that many can no longer succeed, or if there is no verdict within the time
+///   set for it. A probe that is cancelled or ignored gives its slot back.
+///
+/// A result reported to a state other than the one that let its call through changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_runtime::{CircuitBreaker, CircuitState};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), resilience_runtime::InvalidSettings> {
+/// let circuit = CircuitBreaker::builder("api")
+///     .failure_rate(0.5)
+///     .window(20)
+///     .min_calls(4)
+///     .open(Duration::from_secs(10))
+///     .build()?;
+///
+/// for _ in 0..4 {
+///     let _ = circuit.run(async { Err::<(), _>("connection reset") }).await;
+/// }
+/// assert_eq!(circuit.state(), CircuitState::Open);
+/// assert!(circuit.run(async { Ok::<_, &str>(()) }).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
+pub struct CircuitBreaker {
+    name: Name,
+    pub(super) word: AtomicU64,
+    pub(super) due: AtomicU64,
+    /// Failed half-open periods in a row.
+    pub(super) streak: AtomicU32,
+    pub(super) live: Live,
+    pub(super) window: Window,
+    pub(super) run: Run,
+    pub(super) stats: Stats<COUNTS>,
+    pub(super) seed: AtomicU64,
+    /// Whether durations are kept, so that every permit has to read the clock.
+    timed: bool,
+    pub(super) trip_policy: Option<Box<dyn TripPolicy>>,
+    pub(super) record: Mutex<Record>,
+    pub(super) listeners: Arc<Listeners>,
+    pub(super) bus: OnceCell<Bus>,
+}
+
+impl CircuitBreaker {
+    /// A circuit of this name with the default settings; see [`CircuitSettings::new`].
+    pub fn builder(name: impl Into<Name>) -> CircuitBreakerBuilder {
+        CircuitBreakerBuilder::new(name.into())
+    }
+
+    pub(super) fn new(
+        name: Name,
+        settings: CircuitSettings,
+        stats: Stats<COUNTS>,
+        timed: bool,
+        seed: u64,
+        trip_policy: Option<Box<dyn TripPolicy>>,
+    ) -> Self {
+        let seed = seed ^ fold(&name);
+        Self {
+            name,
+            word: AtomicU64::new(Word::CLOSED.pack()),
+            due: AtomicU64::new(u64::MAX),
+            streak: AtomicU32::new(0),
+            live: Live::new(&settings),
+            window: Window::new(settings.window_shape()),
+            run: Run::default(),
+            stats,
+            seed: AtomicU64::new(seed),
+            timed,
+            trip_policy,
+            record: Mutex::new(Record { settings, last: None, cause: None }),
+            listeners: Arc::default(),
+            bus: OnceCell::new(),
+        }
+    }
+
+    /// The circuit of an annotated function, whose settings were checked when they were declared.
+    pub(crate) fn declared(name: Name, settings: CircuitSettings, seed: u64) -> Self {
+        Self::new(name, settings, Stats::striped(), true, seed, None)
+    }
+
+    /// The circuit of a dynamic name: the same in little memory.
+    pub(crate) fn compact(name: Name, settings: CircuitSettings, seed: u64) -> Self {
+        Self::new(name, settings, Stats::compact(), true, seed, None)
+    }
+
+    /// Tells events to a registry from now on. Only the first one counts.
+    pub(crate) fn attach(&self, bus: Bus) {
+        let _ = self.bus.set(bus);
+    }
+
+    /// Draws jitter from another seed.
+    pub(crate) fn reseed(&self, seed: u64) {
+        self.seed.store(seed ^ fold(&self.name), Ordering::Relaxed);
+    }
+
+    pub(crate) const fn label(&self) -> &Name {
+        &self.name
+    }
+
+    /// The circuit's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The state at this moment. What time alone brings about is seen without a call.
+    #[must_use]
+    pub fn state(&self) -> CircuitState {
+        self.state_at(clock::now())
+    }
+
+    pub(crate) fn state_at(&self, now: Instant) -> CircuitState {
+        self.view(now).0.state
+    }
+
+    /// Whether the state is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state() == CircuitState::Closed
+    }
+
+    /// Whether the state is open or forced open.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.state(), CircuitState::Open | CircuitState::ForcedOpen)
+    }
+
+    /// Whether the state is half-open.
+    #[must_use]
+    pub fn is_half_open(&self) -> bool {
+        self.state() == CircuitState::HalfOpen
+    }
+
+    /// Lets one call through, to be reported through the [`Permit`]; dropping it reports a cancellation.
+    ///
+    /// # Errors
+    ///
+    /// [`ResilienceError::CircuitOpen`] while the circuit is open, forced open, or half-open with all probes out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resilience_runtime::CircuitBreaker;
+    ///
+    /// let circuit = CircuitBreaker::builder("disk").build()?;
+    /// let permit = circuit.try_acquire().expect("a new circuit is closed");
+    /// match std::fs::metadata(".") {
+    ///     Ok(_) => permit.success(),
+    ///     Err(_) => permit.failure(),
+    /// }
+    /// assert_eq!(circuit.snapshot().succeeded, 1);
+    /// # Ok::<(), resilience_runtime::InvalidSettings>(())
+    /// ```
+    pub fn try_acquire(&self) -> Result<Permit<'_>, ResilienceError> {
+        Permit::acquire(self)
+    }
+
+    /// The same with a permit that can be sent anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Self::try_acquire).
+    pub fn try_acquire_owned(self: &Arc<Self>) -> Result<Permit<'static>, ResilienceError> {
+        Permit::acquire_owned(self.clone())
+    }
+
+    /// Runs a future if the circuit lets it through, which is asked at the first poll. Every error counts as a
+    /// failure unless [`CircuitRun::classify`] says otherwise.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives its permit back and counts nothing but the cancellation. A panic of the inner
+    /// future counts as a failure and goes on.
+    pub const fn run<Fut: Future>(&self, future: Fut) -> CircuitRun<'_, Fut> {
+        CircuitRun::new(self, future)
+    }
+
+    /// Whether a permit has to know how long its call takes.
+    #[inline]
+    pub(super) fn reads_the_clock(&self) -> bool {
+        self.timed || self.live.watches_slow_calls()
+    }
+
+    /// Refuses all calls until [`close`](Self::close) or another of these is called.
+    pub fn force_open(&self) {
+        self.enter(CircuitState::ForcedOpen);
+    }
+
+    /// Closes the circuit and empties its window.
+    pub fn close(&self) {
+        self.enter(CircuitState::Closed);
+    }
+
+    /// Lets all calls through and counts none.
+    pub fn disable(&self) {
+        self.enter(CircuitState::Disabled);
+    }
+
+    /// Lets all calls through and counts them, but never trips.
+    pub fn metrics_only(&self) {
+        self.enter(CircuitState::MetricsOnly);
+    }
+
+    /// Closes the circuit, empties its window and starts its numbers at zero.
+    pub fn reset(&self) {
+        self.close();
+        self.stats.reset();
+        let mut record = self.record.lock();
+        record.cause = None;
+        record.last = None;
+    }
+
+    fn enter(&self, state: CircuitState) {
+        loop {
+            let now = clock::now();
+            let word = self.catch_up(now);
+            if word.state == state && state != CircuitState::Closed {
+                return;
+            }
+            if self.transition(word, state, TransitionReason::ByHand, now, None) {
+                return;
+            }
+        }
+    }
+
+    /// Counts a success that no permit stands behind: in closed and half-open, never in open.
+    pub fn record_success(&self) {
+        self.record(Outcome::Success, clock::now());
+    }
+
+    /// Counts a failure that no permit stands behind: in closed and half-open, never in open.
+    pub fn record_failure(&self) {
+        self.record(Outcome::Failure, clock::now());
+    }
+
+    /// Changes the settings in place. The state stays; an open time that has begun keeps its end. A window of
+    /// another shape starts empty, and results of calls under way at that moment are not counted in it.
+    ///
+    /// # Errors
+    ///
+    /// If a value is out of its range or contradicts another; nothing is changed then.
+    pub fn configure(&self, settings: CircuitSettings) -> Result<(), InvalidSettings> {
+        if let Some(problem) = settings.problem() {
+            return Err(problem);
+        }
+        let mut record = self.record.lock();
+        let reshaped = record.settings.window_shape() != settings.window_shape();
+        record.settings = settings;
+        self.live.apply(&settings);
+        if reshaped {
+            self.reshape(settings.window_shape());
+        }
+        drop(record);
+        Ok(())
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> CircuitSettings {
+        self.record.lock().settings
+    }
+
+    /// Calls the listener at every change of the state, from the call that brought it about, after the circuit has
+    /// released everything: the listener may call the circuit back. A listener that panics is passed over.
+    pub fn on_state_change(&self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Subscription {
+        Listeners::on_change(&self.listeners, Arc::new(listener))
+    }
+
+    /// Calls the listener at every counted failure, timeouts and panics included, like
+    /// [`on_state_change`](Self::on_state_change).
+    pub fn on_failure(&self, listener: impl Fn(&FailureReport) + Send + Sync + 'static) -> Subscription {
+        Listeners::on_failure(&self.listeners, Arc::new(listener))
+    }
+}
+
+/// A circuit's share of its registry's seed: circuits of one registry must not draw alike.
+fn fold(name: &str) -> u64 {
+    // FNV-1a (Fowler, Noll, Vo): the same in every process, which a seeded test relies on.
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.name)
+            .field("state", &self.load().state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long permits of this circuit's calls take, for those that read the clock.
+pub(super) fn took(begun: Option<Instant>) -> Option<Duration> {
+    begun.map(|begun| clock::now().saturating_since(begun))
+}

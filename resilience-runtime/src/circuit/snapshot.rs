@@ -1,0 +1,172 @@
+//! A circuit at one moment.
+
+use std::{fmt, time::Duration};
+
+use super::{CircuitBreaker, rules::share, shell::Count};
+use crate::{
+    clock::{self, Instant},
+    error::Seconds,
+    events::{CircuitState, TransitionReason},
+    name::Name,
+    stats::Latency,
+};
+
+/// A circuit at one moment. The numbers are read one after another, so they may be off by the calls that end
+/// meanwhile.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct CircuitSnapshot {
+    /// The circuit's name.
+    pub name: Name,
+    /// Its state.
+    pub state: CircuitState,
+    /// Whether the registry is unhealthy while it is open.
+    pub critical: bool,
+    /// Calls in the window.
+    pub window_calls: u32,
+    /// Failures in the window.
+    pub window_failures: u32,
+    /// Slow calls in the window.
+    pub window_slow: u32,
+    /// Failures divided by calls in the window; `None` below `min_calls`.
+    pub failure_rate: Option<f64>,
+    /// Slow calls divided by calls in the window; `None` below `min_calls`.
+    pub slow_call_rate: Option<f64>,
+    /// Failures since the last success.
+    pub consecutive_failures: u32,
+    /// Time until the next probe may run, while open.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub next_probe_in: Option<Duration>,
+    /// Probes under way or decided, while half-open.
+    pub probes_admitted: u16,
+    /// The last change of the state.
+    pub last_transition: Option<LastTransition>,
+    /// The text of the error that tripped it last, where it had one.
+    pub last_cause: Option<String>,
+    /// Calls that succeeded since the start or the last reset.
+    pub succeeded: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Calls that ran out of time.
+    pub timed_out: u64,
+    /// Calls that panicked.
+    pub panicked: u64,
+    /// Calls whose error said nothing about the dependency.
+    pub ignored: u64,
+    /// Calls whose future or permit was dropped.
+    pub cancelled: u64,
+    /// Calls refused.
+    pub refused: u64,
+    /// Results of calls that an earlier state let through.
+    pub late_results: u64,
+    /// Calls that were slow; each is counted by how it ended, too.
+    pub slow: u64,
+    /// Durations of the calls, where they are kept.
+    pub latency: Option<Latency>,
+}
+
+/// The last change of a circuit's state.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct LastTransition {
+    /// The state it left.
+    pub from: CircuitState,
+    /// The state it entered.
+    pub to: CircuitState,
+    /// Why.
+    pub reason: TransitionReason,
+    /// How long ago.
+    #[cfg_attr(feature = "serde", serde(rename = "ago_ms", serialize_with = "clock::serialize_millis"))]
+    pub ago: Duration,
+}
+
+/// One outcome in a circuit's window.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct LoggedOutcome {
+    /// The call failed, ran out of time or panicked.
+    pub failure: bool,
+    /// It was slow.
+    pub slow: bool,
+}
+
+impl CircuitBreaker {
+    /// The circuit as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> CircuitSnapshot {
+        self.snapshot_at(clock::now())
+    }
+
+    pub(crate) fn snapshot_at(&self, now: Instant) -> CircuitSnapshot {
+        let (word, due) = self.view(now);
+        let sums = self.window.sums(now);
+        let counts = self.stats.counts();
+        let count = |which: Count| counts[which as usize];
+        let rate = |part: u32| self.live.judges(sums.calls).then(|| share(part, sums.calls));
+        let record = self.record.lock();
+        let (settings, last, cause) = (record.settings, record.last.clone(), record.cause.clone());
+        drop(record);
+        CircuitSnapshot {
+            name: self.label().clone(),
+            state: word.state,
+            critical: settings.critical,
+            window_calls: sums.calls,
+            window_failures: sums.failures,
+            window_slow: sums.slow,
+            failure_rate: rate(sums.failures),
+            slow_call_rate: rate(sums.slow),
+            consecutive_failures: self.run.len(word.generation),
+            next_probe_in: (word.state == CircuitState::Open).then(|| due.saturating_since(now)),
+            probes_admitted: word.admitted,
+            last_transition: last.map(|last| LastTransition {
+                from: last.from,
+                to: last.to,
+                reason: last.reason,
+                ago: now.saturating_since(last.at),
+            }),
+            last_cause: cause,
+            succeeded: count(Count::Succeeded),
+            failed: count(Count::Failed),
+            timed_out: count(Count::TimedOut),
+            panicked: count(Count::Panicked),
+            ignored: count(Count::Ignored),
+            cancelled: count(Count::Cancelled),
+            refused: count(Count::Refused),
+            late_results: count(Count::Late),
+            slow: count(Count::Slow),
+            latency: self.stats.latency(),
+        }
+    }
+
+    /// The outcomes in a count window, oldest first; empty for a time window, which keeps only their number.
+    #[must_use]
+    pub fn execution_log(&self) -> Vec<LoggedOutcome> {
+        self.window
+            .log()
+            .into_iter()
+            .map(|kind| LoggedOutcome { failure: kind.failure, slow: kind.slow })
+            .collect()
+    }
+}
+
+/// "circuit `api` is open: failure rate 62 % over 50 calls, next probe in 18.2 s"
+impl fmt::Display for CircuitSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "circuit `{}` is {}", self.name, self.state)?;
+        if let Some(last) = self.last_transition.as_ref().filter(|last| last.to == self.state) {
+            write!(f, ": {}", last.reason)?;
+        }
+        if let Some(wait) = self.next_probe_in {
+            write!(f, ", next probe in {}", Seconds(wait))?;
+        }
+        match &self.last_cause {
+            Some(cause) if self.state == CircuitState::Open => {
+                write!(f, " (last error: {})", cause.escape_debug())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! How everything is, at one moment.
+
+mod report;
+mod table;
+
+pub use self::report::{HealthReport, HealthStatus, Unhealthy};

@@ -1,0 +1,142 @@
+//! The report.
+
+use crate::{
+    bulkhead::BulkheadSnapshot,
+    circuit::CircuitSnapshot,
+    events::{CircuitState, Conflict},
+    limiter::LimiterSnapshot,
+    name::Name,
+    registry::{DynamicNames, Registry, SiteSnapshot},
+    stats::TimeoutSnapshot,
+};
+
+/// How well a registry's dependencies are.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum HealthStatus {
+    /// No circuit refuses calls.
+    Healthy,
+    /// A circuit refuses calls: it is open, forced open or half-open.
+    Degraded,
+    /// A circuit marked `critical` does.
+    Unhealthy,
+}
+
+/// Everything in a registry at one moment. `Display` prints a table of at most 100 columns; with feature `serde` it
+/// serialises.
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::{CircuitBreaker, HealthStatus, Registry};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::new();
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// assert_eq!(registry.health().status, HealthStatus::Healthy);
+///
+/// circuit.force_open();
+/// let health = registry.health();
+/// assert_eq!(health.status, HealthStatus::Degraded);
+/// assert_eq!(health.unhealthy()[0].reason, "circuit `api` is forced open: by hand");
+/// println!("{health}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct HealthReport {
+    /// The worst of the circuits.
+    pub status: HealthStatus,
+    /// All annotated functions, sorted by label.
+    pub sites: Vec<SiteSnapshot>,
+    /// All circuits, sorted by name.
+    pub circuits: Vec<CircuitSnapshot>,
+    /// All bulkheads, sorted by name.
+    pub bulkheads: Vec<BulkheadSnapshot>,
+    /// All rate limiters, sorted by name.
+    pub limiters: Vec<LimiterSnapshot>,
+    /// All named timeouts, sorted by name.
+    pub timeouts: Vec<TimeoutSnapshot>,
+    /// Names that two attributes give different settings.
+    pub conflicts: Vec<Conflict>,
+    /// How many dynamic names there are.
+    pub dynamic_names: DynamicNames,
+}
+
+/// Something that is not well, in words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Unhealthy {
+    /// `circuit`, `bulkhead`, `conflict`, ...
+    pub kind: &'static str,
+    /// Its name.
+    pub name: Name,
+    /// What is wrong, with the numbers.
+    pub reason: String,
+}
+
+impl Registry {
+    /// How everything is at this moment. It reads counters and holds up no call.
+    #[must_use]
+    pub fn health(&self) -> HealthReport {
+        let circuits: Vec<_> = self.circuits().iter().map(|circuit| circuit.snapshot()).collect();
+        HealthReport {
+            status: circuits.iter().map(status).max().unwrap_or(HealthStatus::Healthy),
+            sites: self.sites(),
+            circuits,
+            bulkheads: self.bulkheads().iter().map(|bulkhead| bulkhead.snapshot()).collect(),
+            limiters: self.limiters().iter().map(|limiter| limiter.snapshot()).collect(),
+            timeouts: self.timeouts(),
+            conflicts: self.conflicts(),
+            dynamic_names: self.dynamic_names(),
+        }
+    }
+
+    /// What is not well at this moment, each with a reason in words.
+    #[must_use]
+    pub fn unhealthy(&self) -> Vec<Unhealthy> {
+        self.health().unhealthy()
+    }
+}
+
+impl HealthReport {
+    /// What is not well, each with a reason in words: circuits that refuse calls, bulkheads whose queue is waited
+    /// in, contradicting declarations.
+    #[must_use]
+    pub fn unhealthy(&self) -> Vec<Unhealthy> {
+        let circuits =
+            self.circuits.iter().filter(|circuit| status(circuit) > HealthStatus::Healthy).map(|circuit| {
+                Unhealthy { kind: "circuit", name: circuit.name.clone(), reason: circuit.to_string() }
+            });
+        let bulkheads =
+            self.bulkheads.iter().filter(|bulkhead| bulkhead.waiting > 0).map(|bulkhead| Unhealthy {
+                kind: "bulkhead",
+                name: bulkhead.name.clone(),
+                reason: format!(
+                    "bulkhead `{}` is full with {} running and {} waiting",
+                    bulkhead.name, bulkhead.max, bulkhead.waiting
+                ),
+            });
+        let conflicts = self.conflicts.iter().map(|conflict| Unhealthy {
+            kind: "conflict",
+            name: conflict.name.clone(),
+            reason: conflict.to_string(),
+        });
+        circuits.chain(bulkheads).chain(conflicts).collect()
+    }
+}
+
+/// How well one circuit's dependency is.
+fn status(circuit: &CircuitSnapshot) -> HealthStatus {
+    match circuit.state {
+        CircuitState::Closed | CircuitState::Disabled | CircuitState::MetricsOnly => HealthStatus::Healthy,
+        CircuitState::Open | CircuitState::ForcedOpen | CircuitState::HalfOpen if circuit.critical => {
+            HealthStatus::Unhealthy
+        }
+        CircuitState::Open | CircuitState::ForcedOpen | CircuitState::HalfOpen => HealthStatus::Degraded,
+    }
+}

@@ -1,0 +1,143 @@
+//! The report as text.
+
+use std::{fmt, time::Duration};
+
+use super::{HealthReport, HealthStatus};
+use crate::{error::Seconds, name::Name, stats::Latency};
+
+/// Columns of a terminal that nobody had to widen.
+const WIDTH: usize = 100;
+
+/// Characters of a name; a longer one keeps its end, which tells more than its beginning.
+const NAME: usize = 34;
+
+impl fmt::Display for HealthStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Degraded => "degraded",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        })
+    }
+}
+
+impl fmt::Display for HealthReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "status: {}", self.status)?;
+        section(
+            f,
+            "site",
+            ["calls", "ok", "failed", "refused", "retries", "p50", "p99"],
+            &self.sites,
+            |site| {
+                let refused = site.refused_by_circuit
+                    + site.refused_by_bulkhead
+                    + site.refused_by_limiter
+                    + site.refused_elsewhere;
+                let failed = site.failed + site.timed_out + site.panicked;
+                let [p50, p99] = percentiles(site.latency);
+                let [calls, ok, failed, refused, retries] =
+                    [site.calls, site.succeeded, failed, refused, site.retries].map(number);
+                (&site.name, [calls, ok, failed, refused, retries, p50, p99])
+            },
+        )?;
+        let circuit_columns = ["state", "ok", "failed", "refused", "rate", "p50", "p99"];
+        section(f, "circuit", circuit_columns, &self.circuits, |circuit| {
+            let failed = circuit.failed + circuit.timed_out + circuit.panicked;
+            let [p50, p99] = percentiles(circuit.latency);
+            let rate =
+                circuit.failure_rate.map_or_else(|| "-".into(), |rate| format!("{:.0} %", rate * 100.0));
+            let [ok, failed, refused] = [circuit.succeeded, failed, circuit.refused].map(number);
+            (&circuit.name, [circuit.state.to_string(), ok, failed, refused, rate, p50, p99])
+        })?;
+        let bulkhead_columns = ["max", "in use", "waiting", "taken", "refused", "", ""];
+        section(f, "bulkhead", bulkhead_columns, &self.bulkheads, |bulkhead| {
+            let [max, used, waiting] =
+                [bulkhead.max, bulkhead.in_flight, bulkhead.waiting].map(|count| number(count as u64));
+            let [taken, refused] = [bulkhead.accepted, bulkhead.refused].map(number);
+            (&bulkhead.name, [max, used, waiting, taken, refused, String::new(), String::new()])
+        })?;
+        let limiter_columns = ["free", "waiting", "passed", "refused", "", "", ""];
+        section(f, "rate limiter", limiter_columns, &self.limiters, |limiter| {
+            let [free, waiting] = [u64::from(limiter.available), limiter.waiting as u64].map(number);
+            let [passed, refused] = [limiter.accepted, limiter.refused].map(number);
+            let rest = [String::new(), String::new(), String::new()];
+            let [one, two, three] = rest;
+            (&limiter.name, [free, waiting, passed, refused, one, two, three])
+        })?;
+        let timeout_columns = ["limit", "in time", "out", "dropped", "", "p50", "p99"];
+        section(f, "timeout", timeout_columns, &self.timeouts, |timeout| {
+            let [p50, p99] = percentiles(timeout.latency);
+            let [completed, timed_out, cancelled] =
+                [timeout.completed, timeout.timed_out, timeout.cancelled].map(number);
+            let limit = Seconds(timeout.limit).to_string();
+            (&timeout.name, [limit, completed, timed_out, cancelled, String::new(), p50, p99])
+        })?;
+        let unhealthy = self.unhealthy();
+        if !unhealthy.is_empty() {
+            writeln!(f)?;
+        }
+        for item in unhealthy {
+            writeln!(f, "! {}", cut(&item.reason, WIDTH - 2))?;
+        }
+        Ok(())
+    }
+}
+
+/// A heading and a line for each item: a name and seven columns.
+fn section<T>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    columns: [&str; 7],
+    items: &[T],
+    row: impl Fn(&T) -> (&Name, [String; 7]),
+) -> fmt::Result {
+    if items.is_empty() {
+        return Ok(());
+    }
+    line(f, title, columns.map(str::to_owned))?;
+    for item in items {
+        let (name, cells) = row(item);
+        line(f, &end_of(&format!("{name}")), cells)?;
+    }
+    Ok(())
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, [first, cells @ ..]: [String; 7]) -> fmt::Result {
+    let mut text = format!("{name:<NAME$} {first:>12}");
+    for cell in cells {
+        text.push_str(&format!(" {cell:>7}"));
+    }
+    writeln!(f, "{}", text.trim_end())
+}
+
+fn percentiles(latency: Option<Latency>) -> [String; 2] {
+    let shown = |time: Duration| Seconds(time).to_string().replace(' ', "");
+    latency.map_or_else(|| ["-".into(), "-".into()], |latency| [latency.p50, latency.p99].map(shown))
+}
+
+/// A count in at most six characters.
+fn number(count: u64) -> String {
+    match count {
+        0..1_000_000 => count.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.1}M", count as f64 / 1e6),
+        _ => format!("{:.1}G", count as f64 / 1e9),
+    }
+}
+
+/// The end of a name that is too long.
+fn end_of(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= NAME {
+        return name.to_owned();
+    }
+    std::iter::once('…').chain(name.chars().skip(length - (NAME - 1))).collect()
+}
+
+/// The beginning of a line that is too long.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(std::iter::once('…')).collect()
+}

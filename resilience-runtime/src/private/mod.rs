@@ -1,0 +1,54 @@
+//! What the expansion of `#[resilient]` names.
+//!
+//! Everything the attribute writes into a user's function goes through this module, the items of `core` included, so
+//! that nothing in the user's scope (a type called `Option`, a module called `core`, no prelude at all) can change what
+//! the expansion means. **Not a public API**: it may change with any release.
+
+mod answer;
+pub mod check;
+mod fresh;
+mod judge;
+mod refusal;
+
+pub use core::{
+    clone::Clone,
+    column, file, format_args, line, module_path,
+    option::Option::{None, Some},
+    primitive,
+    result::Result::{Err, Ok},
+};
+
+pub use self::{
+    answer::{
+        Answered, AnsweredLater, AnsweredNow, Later, Now, Shape, ShapeOfAny, ShapeOfResult, answer,
+        answer_async,
+    },
+    fresh::Fresh,
+    judge::{
+        AsError, Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref,
+        ProbeError, ProbeShape, classify, judge, verdict,
+    },
+    refusal::{FromRefusal, admitted, passed},
+};
+
+pub use crate::__declare as declare;
+#[doc(hidden)]
+pub use inventory;
+
+pub use crate::{
+    call::{Admission, Attempt, BackoffSleep, Call, Next, UntimedAttempt, Verdict, Wait},
+    policy::Site,
+    settings::{
+        BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
+        Location, NameSpec, RetrySettings,
+    },
+};
+
+/// Enters a site into the list that the linker collects.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __declare {
+    ($site:ident) => {
+        $crate::__private::inventory::submit! { $crate::__private::Declared($site.declaration()) }
+    };
+}

@@ -1,0 +1,258 @@
+//! What the linked crates declare, and where they contradict each other.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+use crate::{
+    events::Conflict,
+    name::Name,
+    settings::{
+        BulkheadSettings, CircuitSettings, Declaration, Declared, LimiterSettings, Location, NameSpec,
+        RetrySettings,
+    },
+};
+
+/// Settings that can be compared key by key.
+pub(super) trait Keyed: Copy {
+    const KIND: &'static str;
+
+    fn entries(&self) -> Vec<(&'static str, String)>;
+}
+
+/// The settings declared for each name of one kind, the ones in force first.
+struct Rivals<S>(BTreeMap<&'static str, Vec<(Location, S)>>);
+
+impl<S: Keyed> Rivals<S> {
+    fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    fn add(&mut self, name: &'static str, location: Location, settings: S) {
+        self.0.entry(name).or_default().push((location, settings));
+    }
+
+    fn conflicts(&self, conflicts: &mut Vec<Conflict>) {
+        for (name, rivals) in &self.0 {
+            let Some(((used_at, used), others)) = rivals.split_first() else { continue };
+            let used = used.entries();
+            for (ignored_at, ignored) in others {
+                for ((key, used), (_, ignored)) in used.iter().zip(ignored.entries()) {
+                    if *used != ignored {
+                        conflicts.push(Conflict {
+                            kind: S::KIND,
+                            name: Name::from_static(name),
+                            key,
+                            used: used.clone(),
+                            used_at: *used_at,
+                            ignored,
+                            ignored_at: *ignored_at,
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    fn winners(self) -> HashMap<&'static str, S> {
+        self.0.into_iter().filter_map(|(name, rivals)| Some((name, rivals.first()?.1))).collect()
+    }
+}
+
+/// All declarations of the process, resolved.
+pub(super) struct Declarations {
+    /// Every site with its label, in the order of preference.
+    pub(super) sites: Vec<(&'static Declaration, Name)>,
+    pub(super) circuits: HashMap<&'static str, CircuitSettings>,
+    pub(super) bulkheads: HashMap<&'static str, BulkheadSettings>,
+    pub(super) limiters: HashMap<&'static str, LimiterSettings>,
+    /// Retries that share a budget, by the circuit's name.
+    pub(super) budgets: HashMap<&'static str, RetrySettings>,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+impl Declarations {
+    /// Reads what the linker collected.
+    pub(super) fn collect() -> Self {
+        Self::resolve(
+            inventory::iter::<Declared>.into_iter().map(|Declared(declaration)| *declaration).collect(),
+        )
+    }
+
+    pub(super) fn resolve(mut declarations: Vec<&'static Declaration>) -> Self {
+        declarations.sort_by_key(|declaration| declaration.location.rank());
+        let (mut circuits, mut bulkheads) = (Rivals::new(), Rivals::new());
+        let (mut limiters, mut budgets) = (Rivals::new(), Rivals::new());
+        for declaration in &declarations {
+            let location = declaration.location;
+            let circuit = declaration.circuit.as_ref().map(|(name, _)| text(name));
+            if let Some((name, Some(settings))) = &declaration.circuit {
+                circuits.add(text(name), location, *settings);
+            }
+            if let Some((name, settings)) = &declaration.bulkhead {
+                if let Some(name) = name.as_ref().map(text).or(circuit) {
+                    bulkheads.add(name, location, *settings);
+                }
+            }
+            if let Some((name, settings)) = &declaration.limiter {
+                if let Some(name) = name.as_ref().map(text).or(circuit) {
+                    limiters.add(name, location, *settings);
+                }
+            }
+            if let (Some(name), Some(settings)) = (circuit, declaration.retry) {
+                budgets.add(name, location, settings);
+            }
+        }
+        let mut conflicts = Vec::new();
+        circuits.conflicts(&mut conflicts);
+        bulkheads.conflicts(&mut conflicts);
+        limiters.conflicts(&mut conflicts);
+        budgets.conflicts(&mut conflicts);
+        Self {
+            sites: labelled(&declarations),
+            circuits: circuits.winners(),
+            bulkheads: bulkheads.winners(),
+            limiters: limiters.winners(),
+            budgets: budgets.winners(),
+            conflicts,
+        }
+    }
+}
+
+/// The text of a name or of its template.
+pub(super) const fn text(name: &NameSpec) -> &'static str {
+    match name {
+        NameSpec::Static(text) | NameSpec::Template(text) => text,
+    }
+}
+
+/// Labels every site: by its path, with file and line where two share a path, with a number where they share those.
+fn labelled(declarations: &[&'static Declaration]) -> Vec<(&'static Declaration, Name)> {
+    let path = |d: &Declaration| format!("{}::{}", d.location.module, d.location.function);
+    let mut paths: HashMap<String, usize> = HashMap::new();
+    for declaration in declarations {
+        *paths.entry(path(declaration)).or_default() += 1;
+    }
+    let mut used: HashMap<String, usize> = HashMap::new();
+    declarations
+        .iter()
+        .map(|declaration| {
+            let mut label = path(declaration);
+            if paths.get(&label).is_some_and(|sites| *sites > 1) {
+                label = format!("{label} ({})", declaration.location);
+            }
+            let same = used.entry(label.clone()).or_default();
+            *same += 1;
+            if *same > 1 {
+                label = format!("{label} #{same}");
+            }
+            (*declaration, Name::from(label))
+        })
+        .collect()
+}
+
+impl Keyed for CircuitSettings {
+    const KIND: &'static str = "circuit";
+
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("failure_rate", shown(self.trip_rate())),
+            ("window", format!("{:?}", self.window_shape())),
+            ("min_calls", self.least_calls().to_string()),
+            ("failure_threshold", shown(self.failure_threshold)),
+            ("failure_reset_ms", shown(self.failure_reset)),
+            ("slow_call_ms", shown(self.slow_call)),
+            ("slow_call_rate", shown(self.trip_slow_rate())),
+            ("open_ms", shown(Some(self.open_time()))),
+            ("open_max_ms", shown(self.open_max)),
+            ("probes", self.most_probes().to_string()),
+            ("probe_successes", self.successes().to_string()),
+            ("half_open_max_ms", shown(Some(self.verdict_time()))),
+            ("critical", self.critical.to_string()),
+        ]
+    }
+}
+
+impl Keyed for BulkheadSettings {
+    const KIND: &'static str = "bulkhead";
+
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("max", self.max.to_string()),
+            ("queue", self.queue.to_string()),
+            ("wait_ms", shown(Some(self.wait))),
+        ]
+    }
+}
+
+impl Keyed for LimiterSettings {
+    const KIND: &'static str = "rate_limit";
+
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("max", self.max.to_string()),
+            ("per_ms", shown(Some(self.per))),
+            ("burst", self.capacity().to_string()),
+            ("wait_ms", shown(Some(self.wait))),
+        ]
+    }
+}
+
+impl Keyed for RetrySettings {
+    const KIND: &'static str = "retry";
+
+    /// Only the budget belongs to the name; everything else is each site's own.
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        vec![("budget", format!("{:?}", self.budget))]
+    }
+}
+
+fn shown(value: Option<impl fmt::Debug>) -> String {
+    value.map_or_else(|| "off".to_owned(), |value| format!("{value:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(file: &'static str, line: u32, settings: Option<CircuitSettings>) -> &'static Declaration {
+        let location = Location::new("app::api", "get", file, line, 1);
+        Box::leak(Box::new(Declaration::new(location).circuit(NameSpec::Static("api"), settings)))
+    }
+
+    #[test]
+    fn the_first_declaration_in_the_source_wins_whatever_the_order_of_linking() {
+        let (early, late) = (CircuitSettings::new().open_ms(5), CircuitSettings::new().open_ms(7).probes(1));
+        let sites = [site("b.rs", 1, Some(late)), site("a.rs", 9, Some(early)), site("a.rs", 2, None)];
+        for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
+            let resolved = Declarations::resolve(order.map(|index| sites[index]).to_vec());
+            assert_eq!(resolved.circuits["api"], early);
+            let told: Vec<String> = resolved.conflicts.iter().map(ToString::to_string).collect();
+            assert_eq!(
+                told,
+                [
+                    "circuit `api`: `open_ms` is 5ms (a.rs:9), not 7ms (b.rs:1)",
+                    "circuit `api`: `probes` is 2 (a.rs:9), not 1 (b.rs:1)",
+                    "circuit `api`: `probe_successes` is 2 (a.rs:9), not 1 (b.rs:1)",
+                    "circuit `api`: `half_open_max_ms` is 5ms (a.rs:9), not 7ms (b.rs:1)",
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn labels_are_unique() {
+        let sites = vec![site("a.rs", 1, None), site("a.rs", 1, None), site("b.rs", 1, None)];
+        let labels: Vec<_> =
+            Declarations::resolve(sites).sites.into_iter().map(|(_, label)| label.to_string()).collect();
+        assert_eq!(labels, ["app::api::get (a.rs:1)", "app::api::get (a.rs:1) #2", "app::api::get (b.rs:1)"]);
+    }
+
+    #[test]
+    fn the_same_settings_twice_are_no_conflict() {
+        let spelled_out = CircuitSettings::new().failure_rate(0.5).window(100);
+        let sites = vec![site("a.rs", 1, Some(CircuitSettings::new())), site("b.rs", 1, Some(spelled_out))];
+        assert_eq!(Declarations::resolve(sites).conflicts, []);
+    }
+}

@@ -1,0 +1,328 @@
+//! Names that calls make up: `circuit = "host-{host}"`.
+//!
+//! Whatever a request can put into a name, the number of entries is bounded. Each new name first makes room: names
+//! nobody has used for a while go, and at the bound also those merely idle at this moment. If none can go, the new
+//! name shares one entry with all others of its template. Both are counted.
+
+use std::{
+    collections::VecDeque,
+    fmt::{self, Write as _},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::{DashMap, Entry};
+
+use super::{
+    Inner,
+    named::bounded,
+    site::{Handles, SiteStats},
+};
+use crate::{
+    clock::Instant,
+    events::{CircuitState, Event},
+    name::Name,
+    settings::Declaration,
+    sync::Mutex,
+};
+
+/// Names are kept at least this long without a call.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// Names a registry holds unless told otherwise.
+const MOST: usize = 10_000;
+
+/// Names looked at, at most, when one is added: what a call pays for the eviction of others.
+const STEPS: usize = 8;
+
+/// One annotated function, in one registry.
+#[derive(Debug)]
+pub(crate) struct SiteEntry {
+    pub(crate) declaration: &'static Declaration,
+    pub(crate) stats: Arc<SiteStats>,
+    /// The handles of a site without templates.
+    pub(super) fixed: OnceLock<Arc<Handles>>,
+    /// The handles of each name a template was filled in to.
+    names: DashMap<Name, Arc<Handles>>,
+    /// The handles all names share for which there was no room.
+    shared: OnceLock<Arc<Handles>>,
+}
+
+/// The names a call fills in, in the order circuit, bulkhead, limiter; `None` where the attribute has no template.
+pub(crate) type Filled<'a> = [Option<fmt::Arguments<'a>>; 3];
+
+/// How many dynamic names there are, and what became of those for which there was no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct DynamicNames {
+    /// Names in use.
+    pub names: usize,
+    /// How many there may be.
+    pub most: usize,
+    /// Names dropped because nobody used them.
+    pub evicted: u64,
+    /// Calls that shared their template's entry because there was no room.
+    pub shared: u64,
+}
+
+/// The bound on the dynamic names of a registry.
+#[derive(Debug)]
+pub(super) struct Bound {
+    most: AtomicUsize,
+    live: AtomicUsize,
+    evicted: AtomicU64,
+    shared: AtomicU64,
+    /// All names, those next looked at first.
+    order: Mutex<VecDeque<(Arc<SiteEntry>, Name)>>,
+}
+
+impl Bound {
+    pub(super) fn new() -> Self {
+        Self {
+            most: AtomicUsize::new(MOST),
+            live: AtomicUsize::new(0),
+            evicted: AtomicU64::new(0),
+            shared: AtomicU64::new(0),
+            order: Mutex::new(VecDeque::new()),
+        }
+    }
+
+    pub(super) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    pub(super) fn numbers(&self) -> DynamicNames {
+        DynamicNames {
+            names: self.live.load(Ordering::Relaxed),
+            most: self.most.load(Ordering::Relaxed),
+            evicted: self.evicted.load(Ordering::Relaxed),
+            shared: self.shared.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes a place for one more name, if there is one.
+    fn take(&self) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        self.live
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |live| (live < most).then_some(live + 1))
+            .is_ok()
+    }
+}
+
+impl SiteEntry {
+    pub(super) fn new(declaration: &'static Declaration, label: Name) -> Self {
+        Self {
+            declaration,
+            stats: Arc::new(SiteStats::new(label)),
+            fixed: OnceLock::new(),
+            names: DashMap::new(),
+            shared: OnceLock::new(),
+        }
+    }
+}
+
+impl Inner {
+    /// The handles of a name, which is made if it is new.
+    pub(super) fn dynamic(&self, site: &Arc<SiteEntry>, filled: Filled<'_>, now: Instant) -> Arc<Handles> {
+        let mut text = Text::new();
+        let mut ends = [None; 3];
+        for (name, end) in filled.iter().zip(&mut ends) {
+            if let Some(name) = name {
+                // Writing to memory does not fail; a user's `Display` that says so has written what it could.
+                let _ = text.write_fmt(*name);
+                *end = Some(text.len());
+            }
+        }
+        if ends.iter().flatten().count() > 1 {
+            // Several names in one key: their ends tell ("ab", "c") from ("a", "bc").
+            let _ = write!(text, "\u{1f}{ends:?}");
+        }
+        let text = text.as_str();
+        if let Some(handles) = site.names.get(text) {
+            handles.touch(now);
+            return handles.clone();
+        }
+        self.add(site, text, ends, now)
+    }
+
+    #[cold]
+    fn add(&self, site: &Arc<SiteEntry>, text: &str, ends: [Option<usize>; 3], now: Instant) -> Arc<Handles> {
+        let name = Name::from(&*bounded(text));
+        if let Some(handles) = site.names.get(&name) {
+            handles.touch(now);
+            return handles.clone();
+        }
+        self.make_room(now);
+        if !self.bound.take() {
+            return self.share(site, now);
+        }
+        let handles = match site.names.entry(name.clone()) {
+            // Another call was faster; its place serves both.
+            Entry::Occupied(occupied) => {
+                self.bound.live.fetch_sub(1, Ordering::Relaxed);
+                return occupied.get().clone();
+            }
+            Entry::Vacant(vacant) => {
+                let mut begin = 0;
+                let names = ends.map(|end| {
+                    let end = end?;
+                    let name = &text[begin..end];
+                    begin = end;
+                    Some(name)
+                });
+                let handles = Arc::new(self.join(site, names));
+                handles.touch(now);
+                vacant.insert(handles.clone());
+                handles
+            }
+        };
+        self.bound.order.lock().push_back((site.clone(), name));
+        handles
+    }
+
+    /// The one entry of a template for which there is no more room.
+    fn share(&self, site: &Arc<SiteEntry>, now: Instant) -> Arc<Handles> {
+        self.bound.shared.fetch_add(1, Ordering::Relaxed);
+        let handles = site.shared.get_or_init(|| {
+            self.bus.emit(|| Event::NamesAtCapacity { site: site.stats.label().clone() });
+            Arc::new(self.join(site, [None; 3]))
+        });
+        handles.touch(now);
+        handles.clone()
+    }
+
+    /// Looks at the next few names and drops those that may go.
+    fn make_room(&self, now: Instant) {
+        for _ in 0..STEPS {
+            let full = self.bound.live.load(Ordering::Relaxed) >= self.bound.most.load(Ordering::Relaxed);
+            let Some((site, name)) = self.bound.order.lock().pop_front() else { return };
+            if self.evict(&site, &name, now, full) {
+                if full {
+                    return;
+                }
+            } else {
+                self.bound.order.lock().push_back((site, name));
+            }
+        }
+    }
+
+    /// Drops every name that has been idle for long, and forgotten primitives.
+    pub(super) fn sweep(&self, now: Instant) {
+        let names = std::mem::take(&mut *self.bound.order.lock());
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|(site, name)| self.evict(site, name, now, false));
+        drop(gone);
+        self.bound.order.lock().extend(kept);
+        self.circuits.sweep();
+        self.bulkheads.sweep();
+        self.limiters.sweep();
+        self.budgets.sweep();
+    }
+
+    /// Drops a name if it is idle, its circuit closed, and nobody else holds its primitives.
+    fn evict(&self, site: &Arc<SiteEntry>, name: &Name, now: Instant, for_room: bool) -> bool {
+        let evictable = |handles: &Arc<Handles>| {
+            Arc::strong_count(handles) == 1
+                && (for_room || now.saturating_since(handles.idle_since()) >= IDLE)
+                && handles.circuit.as_ref().is_none_or(|it| it.state_at(now) == CircuitState::Closed)
+                && !self.is_shared(handles)
+        };
+        let Some((_, handles)) = site.names.remove_if(name, |_, handles| evictable(handles)) else {
+            return false;
+        };
+        self.leave(handles);
+        self.bound.live.fetch_sub(1, Ordering::Relaxed);
+        self.bound.evicted.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn is_shared(&self, handles: &Handles) -> bool {
+        handles.circuit.as_ref().is_some_and(|it| self.circuits.is_shared(it.label()))
+            || handles.bulkhead.as_ref().is_some_and(|it| self.bulkheads.is_shared(it.label()))
+            || handles.limiter.as_ref().is_some_and(|it| self.limiters.is_shared(it.label()))
+    }
+
+    /// Gives up what a dropped name went through.
+    fn leave(&self, handles: Arc<Handles>) {
+        let circuit = handles.circuit.as_ref().map(|it| it.label().clone());
+        let bulkhead = handles.bulkhead.as_ref().map(|it| it.label().clone());
+        let limiter = handles.limiter.as_ref().map(|it| it.label().clone());
+        let budget = handles.budget.is_some();
+        drop(handles);
+        if let Some(name) = &circuit {
+            self.circuits.leave(name);
+            if budget {
+                self.budgets.leave(name);
+            }
+        }
+        if let Some(name) = &bulkhead {
+            self.bulkheads.leave(name);
+        }
+        if let Some(name) = &limiter {
+            self.limiters.leave(name);
+        }
+    }
+}
+
+/// Text on the stack; on the heap only beyond 96 bytes.
+struct Text {
+    inline: [u8; Self::INLINE],
+    len: usize,
+    spilled: String,
+}
+
+impl Text {
+    const INLINE: usize = 96;
+
+    const fn new() -> Self {
+        Self { inline: [0; Self::INLINE], len: 0, spilled: String::new() }
+    }
+
+    fn len(&self) -> usize {
+        if self.spilled.is_empty() { self.len } else { self.spilled.len() }
+    }
+
+    fn as_str(&self) -> &str {
+        if self.spilled.is_empty() {
+            // Only whole `str`s were copied in.
+            std::str::from_utf8(&self.inline[..self.len]).unwrap_or_default()
+        } else {
+            &self.spilled
+        }
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.spilled.is_empty() {
+            if let Some(room) = self.inline.get_mut(self.len..self.len + text.len()) {
+                room.copy_from_slice(text.as_bytes());
+                self.len += text.len();
+                return Ok(());
+            }
+            self.spilled = self.as_str().to_owned();
+        }
+        self.spilled.push_str(text);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_spills_where_the_stack_ends() {
+        let mut text = Text::new();
+        for _ in 0..96 {
+            write!(text, "a").unwrap();
+        }
+        assert_eq!((text.as_str().len(), text.spilled.len()), (96, 0));
+        write!(text, "é").unwrap();
+        assert_eq!((text.as_str().len(), text.as_str().chars().last()), (98, Some('é')));
+    }
+}

@@ -1,0 +1,389 @@
+//! Everything that has a name, in one place.
+//!
+//! During an outage the questions are "what is open?" and "close it", asked by name from code that never saw the
+//! annotated function. The registry answers them without taking part in any call: a site looks its primitives up
+//! once and keeps them, entries are never replaced, settings change in place.
+
+mod declared;
+mod dynamic;
+mod handles;
+mod named;
+mod scope;
+mod site;
+
+use std::{
+    fmt,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use dashmap::DashMap;
+
+use self::{declared::Declarations, dynamic::Bound, named::Named};
+pub use self::{dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
+pub(crate) use self::{
+    dynamic::{Filled, SiteEntry},
+    scope::current,
+    site::{Handles, HandlesRef, Lifecycle, Random, SiteCount, SiteStats},
+};
+use crate::{
+    bulkhead::Bulkhead,
+    circuit::CircuitBreaker,
+    clock::{self, Instant},
+    error::AlreadyRegistered,
+    events::{Bus, Conflict, Event, EventReceiver},
+    limiter::RateLimiter,
+    name::Name,
+    retry::RetryBudget,
+    settings::Declaration,
+    stats::{Directory, TimeoutSnapshot, TimeoutStats},
+};
+
+/// The process-wide registry.
+///
+/// # Examples
+///
+/// ```
+/// assert!(resilience_runtime::registry().circuit("mistyped").is_none());
+/// ```
+pub fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(Registry::new)
+}
+
+/// All circuits, bulkheads, limiters, pools and annotated functions, by name. A cheap handle: clones share.
+///
+/// Everything that the linked crates declare by attribute is listed from the start, before its first call.
+///
+/// # Examples
+///
+/// A test of its own registry, which shares no state with other tests:
+///
+/// ```
+/// use resilience_runtime::{CircuitBreaker, Registry};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let registry = Registry::new();
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// circuit.force_open();
+/// assert!(registry.circuit("api").is_some_and(|circuit| circuit.is_open()));
+/// assert!(registry.circuit("mistyped").is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+pub(crate) struct Inner {
+    bus: Bus,
+    lifecycle: Arc<Lifecycle>,
+    random: Arc<Random>,
+    declared: Declarations,
+    /// By the address of the declaration, which is static.
+    sites: DashMap<usize, Arc<SiteEntry>>,
+    circuits: Named<CircuitBreaker>,
+    bulkheads: Named<Bulkhead>,
+    limiters: Named<RateLimiter>,
+    budgets: Named<RetryBudget>,
+    timeouts: Named<TimeoutStats>,
+    bound: Bound,
+}
+
+impl Registry {
+    /// An isolated registry: all declarations of the process, in fresh state.
+    #[must_use]
+    pub fn new() -> Self {
+        let inner = Inner {
+            bus: Bus::default(),
+            lifecycle: Arc::default(),
+            random: Arc::new(Random::new(RandomState::new().hash_one(0))),
+            declared: Declarations::collect(),
+            sites: DashMap::new(),
+            circuits: Named::new(),
+            bulkheads: Named::new(),
+            limiters: Named::new(),
+            budgets: Named::new(),
+            timeouts: Named::new(),
+            bound: Bound::new(),
+        };
+        for (declaration, label) in &inner.declared.sites {
+            let site = Arc::new(SiteEntry::new(declaration, label.clone()));
+            if !handles::is_dynamic(declaration) {
+                inner.fixed(&site);
+            }
+            inner.sites.insert(address(declaration), site);
+        }
+        Self(Arc::new(inner))
+    }
+
+    /// The registry that annotated functions called here would use: that of the innermost
+    /// [`scope`](Self::scope), or the process-wide one.
+    #[must_use]
+    pub fn current() -> Self {
+        current().unwrap_or_else(|| registry().clone())
+    }
+
+    /// Runs a future in which annotated functions use this registry. Tasks it spawns do not inherit that; scope
+    /// their futures as well.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of the future.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resilience_runtime::{Registry, ResilienceError, resilient};
+    ///
+    /// #[resilient(circuit = "scoped")]
+    /// async fn answer() -> Result<u8, ResilienceError> {
+    ///     Ok(42)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let registry = Registry::new();
+    /// registry.circuit("scoped").unwrap().force_open();
+    /// assert!(registry.scope(answer()).await.is_err());
+    /// assert_eq!(answer().await.ok(), Some(42));
+    /// # }
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> Scope<F> {
+        Scope::new(self.clone(), future)
+    }
+
+    /// Draws jitter from this seed from now on: with paused time, every delay is the same in every run.
+    #[must_use]
+    pub fn jitter_seed(self, seed: u64) -> Self {
+        self.0.random.reseed(seed);
+        for circuit in self.circuits() {
+            circuit.reseed(seed);
+        }
+        self
+    }
+
+    /// Holds at most this many dynamic names from now on. Default 10,000.
+    #[must_use]
+    pub fn max_dynamic_names(self, most: usize) -> Self {
+        self.0.bound.set_most(most);
+        self
+    }
+
+    /// The circuit of this name. Looking up never creates: a mistyped name is `None`.
+    #[must_use]
+    pub fn circuit(&self, name: &str) -> Option<Arc<CircuitBreaker>> {
+        self.0.circuits.get(name)
+    }
+
+    /// All circuits, sorted by name.
+    #[must_use]
+    pub fn circuits(&self) -> Vec<Arc<CircuitBreaker>> {
+        self.0.circuits.all()
+    }
+
+    /// The bulkhead of this name.
+    #[must_use]
+    pub fn bulkhead(&self, name: &str) -> Option<Arc<Bulkhead>> {
+        self.0.bulkheads.get(name)
+    }
+
+    /// All bulkheads, sorted by name.
+    #[must_use]
+    pub fn bulkheads(&self) -> Vec<Arc<Bulkhead>> {
+        self.0.bulkheads.all()
+    }
+
+    /// The rate limiter of this name.
+    #[must_use]
+    pub fn limiter(&self, name: &str) -> Option<Arc<RateLimiter>> {
+        self.0.limiters.get(name)
+    }
+
+    /// All rate limiters, sorted by name.
+    #[must_use]
+    pub fn limiters(&self) -> Vec<Arc<RateLimiter>> {
+        self.0.limiters.all()
+    }
+
+    /// Adds a circuit of the program's own.
+    ///
+    /// # Errors
+    ///
+    /// If there is a circuit of that name, declared or registered: look it up and
+    /// [`configure`](CircuitBreaker::configure) it.
+    pub fn register_circuit(
+        &self,
+        circuit: CircuitBreaker,
+    ) -> Result<Arc<CircuitBreaker>, AlreadyRegistered> {
+        let name = circuit.label().clone();
+        let circuit = self
+            .0
+            .circuits
+            .register(&name, circuit)
+            .ok_or_else(|| AlreadyRegistered::new("circuit", name))?;
+        circuit.attach(self.0.bus.clone());
+        Ok(circuit)
+    }
+
+    /// Adds a bulkhead of the program's own.
+    ///
+    /// # Errors
+    ///
+    /// If there is a bulkhead of that name.
+    pub fn register_bulkhead(&self, bulkhead: Bulkhead) -> Result<Arc<Bulkhead>, AlreadyRegistered> {
+        let name = bulkhead.label().clone();
+        self.0.bulkheads.register(&name, bulkhead).ok_or_else(|| AlreadyRegistered::new("bulkhead", name))
+    }
+
+    /// Adds a rate limiter of the program's own.
+    ///
+    /// # Errors
+    ///
+    /// If there is a rate limiter of that name.
+    pub fn register_limiter(&self, limiter: RateLimiter) -> Result<Arc<RateLimiter>, AlreadyRegistered> {
+        let name = limiter.label().clone();
+        self.0.limiters.register(&name, limiter).ok_or_else(|| AlreadyRegistered::new("rate limiter", name))
+    }
+
+    /// The numbers of all named timeouts, sorted by name. A name is listed once a timeout of it was made.
+    #[must_use]
+    pub fn timeouts(&self) -> Vec<TimeoutSnapshot> {
+        self.0.timeouts.all().iter().map(|timeout| timeout.snapshot()).collect()
+    }
+
+    /// The numbers of all annotated functions, sorted by label.
+    #[must_use]
+    pub fn sites(&self) -> Vec<SiteSnapshot> {
+        let mut sites: Vec<_> = self.0.sites.iter().map(|site| site.stats.snapshot()).collect();
+        sites.sort_by(|one, other| one.name.cmp(&other.name));
+        sites
+    }
+
+    /// The numbers of the annotated function with this label.
+    #[must_use]
+    pub fn site(&self, label: &str) -> Option<SiteSnapshot> {
+        self.0.sites.iter().find(|site| *site.stats.label() == *label).map(|site| site.stats.snapshot())
+    }
+
+    /// How many dynamic names there are. Drops those that nobody has used for ten minutes.
+    #[must_use]
+    pub fn dynamic_names(&self) -> DynamicNames {
+        self.0.sweep(clock::now());
+        self.0.bound.numbers()
+    }
+
+    /// Names that two attributes give different settings.
+    #[must_use]
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.0.declared.conflicts.clone()
+    }
+
+    /// Receives what happens from now on, after the contradictions between declarations. A receiver that falls behind loses the oldest events; it never holds up a
+    /// call.
+    pub fn subscribe(&self) -> EventReceiver {
+        self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
+    }
+
+    /// Closes all circuits, forgets what they counted, and starts all numbers at zero. Calls under way go on; their
+    /// results come too late to count for the circuits.
+    pub fn reset(&self) {
+        self.circuits().iter().for_each(|circuit| circuit.reset());
+        self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());
+        self.limiters().iter().for_each(|limiter| limiter.reset());
+        self.0.timeouts.all().iter().for_each(|timeout| timeout.reset());
+        self.0.sites.iter().for_each(|site| site.stats.reset());
+    }
+
+    /// Refuses new calls, and waits until those under way have ended, at most for `wait`. There is no way back.
+    ///
+    /// Returns whether all calls ended in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// New calls stay refused when the future is dropped.
+    pub async fn shutdown(&self, wait: Duration) -> bool {
+        self.0.lifecycle.shut_down();
+        self.bulkheads().iter().for_each(|bulkhead| bulkhead.close());
+        let deadline = clock::now().saturating_add(wait);
+        loop {
+            if self.in_flight() == 0 {
+                return true;
+            }
+            let now = clock::now();
+            if now >= deadline {
+                return false;
+            }
+            // A call that ends would have to look for a waiting shutdown, every time; looking from here costs
+            // calls nothing.
+            clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
+        }
+    }
+
+    /// The numbers of a named timeout. Names are bounded, like all others: once there are too many, further ones
+    /// share an entry.
+    fn timeout(&self, name: &str) -> Arc<TimeoutStats> {
+        if let Some(timeout) = self.0.timeouts.get(name) {
+            return timeout;
+        }
+        let name = if self.0.timeouts.len() < MOST_TIMEOUTS { name } else { FURTHER_TIMEOUTS };
+        let name = Name::from(&*named::bounded(name));
+        self.0.timeouts.declare(&name, || TimeoutStats::new(name.clone()))
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.0.sites.iter().map(|site| site.stats.in_flight()).sum()
+    }
+
+    /// The entry of a site, for calls and for tests.
+    pub(crate) fn entry(&self, declaration: &'static Declaration) -> Arc<SiteEntry> {
+        if let Some(site) = self.0.sites.get(&address(declaration)) {
+            return site.clone();
+        }
+        // Not collected at link time: the platform has no life before main, or the library was loaded later.
+        let label = format!("{}::{}", declaration.location.module, declaration.location.function);
+        self.0
+            .sites
+            .entry(address(declaration))
+            .or_insert_with(|| Arc::new(SiteEntry::new(declaration, label.into())))
+            .clone()
+    }
+
+    /// The handles of a site without templates.
+    pub(crate) fn handles(&self, declaration: &'static Declaration) -> Arc<Handles> {
+        self.0.fixed(&self.entry(declaration)).clone()
+    }
+
+    /// The handles of the names that a call fills in.
+    pub(crate) fn dynamic(&self, site: &Arc<SiteEntry>, filled: Filled<'_>, now: Instant) -> Arc<Handles> {
+        self.0.dynamic(site, filled, now)
+    }
+}
+
+inventory::submit!(Directory(|name| Registry::current().timeout(name)));
+
+/// Named timeouts that a registry tells apart.
+const MOST_TIMEOUTS: usize = 10_000;
+
+/// The name that all others share.
+const FURTHER_TIMEOUTS: &str = "(further timeouts)";
+
+/// How often a shutdown looks for the end of the calls it waits for.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+fn address(declaration: &'static Declaration) -> usize {
+    std::ptr::from_ref(declaration).addr()
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("sites", &self.0.sites.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! Primitives of one kind, by name.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use dashmap::{DashMap, Entry};
+
+use crate::name::Name;
+
+/// A longer name is stored shortened: what a request can put into a name must not be able to fill the memory.
+const LONGEST: usize = 256;
+
+/// What is kept of a name that is too long, before the hash of the whole.
+const KEPT: usize = LONGEST - 17;
+
+/// `name`, or, if it is too long, its beginning and its hash.
+pub(super) fn bounded(name: &str) -> std::borrow::Cow<'_, str> {
+    if name.len() <= LONGEST {
+        return name.into();
+    }
+    let mut end = KEPT;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    format!("{}~{:016x}", &name[..end], hasher.finish()).into()
+}
+
+/// A map that only its owners fill: looking up never creates.
+#[derive(Debug)]
+pub(super) struct Named<T>(DashMap<Name, Held<T>>);
+
+#[derive(Debug)]
+struct Held<T> {
+    value: Arc<T>,
+    /// Declared or registered; never removed.
+    lasting: bool,
+    /// Handles of dynamic names that go through it.
+    users: usize,
+}
+
+impl<T> Named<T> {
+    pub(super) fn new() -> Self {
+        Self(DashMap::new())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Arc<T>> {
+        self.0.get(&*bounded(name)).map(|held| held.value.clone())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Everything, sorted by name.
+    pub(super) fn all(&self) -> Vec<Arc<T>> {
+        let mut all: Vec<_> =
+            self.0.iter().map(|entry| (entry.key().clone(), entry.value().value.clone())).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// Adds something of the user's own, unless the name is taken.
+    pub(super) fn register(&self, name: &Name, value: T) -> Option<Arc<T>> {
+        match self.0.entry(bounded(name).as_ref().into()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(vacant) => {
+                let value = Arc::new(value);
+                vacant.insert(Held { value: value.clone(), lasting: true, users: 0 });
+                Some(value)
+            }
+        }
+    }
+
+    /// The entry of a declared name, made if it is not there yet.
+    pub(super) fn declare(&self, name: &Name, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut held = self.0.entry(name.clone()).or_insert_with(|| Held::new(make()));
+        held.lasting = true;
+        held.value.clone()
+    }
+
+    /// The entry of a dynamic name, made if it is not there yet, with one more user.
+    pub(super) fn join(&self, name: &Name, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut held = self.0.entry(name.clone()).or_insert_with(|| Held::new(make()));
+        held.users += 1;
+        held.value.clone()
+    }
+
+    /// Whether anybody but handles of dynamic names holds the entry, which would otherwise go with the last of them.
+    pub(super) fn is_shared(&self, name: &Name) -> bool {
+        self.0.get(name).is_some_and(|held| !held.lasting && Arc::strong_count(&held.value) > 1 + held.users)
+    }
+
+    /// Takes back one [`join`](Self::join), after the handles that held the entry are gone.
+    pub(super) fn leave(&self, name: &Name) {
+        if let Some(mut held) = self.0.get_mut(name) {
+            held.users = held.users.saturating_sub(1);
+        }
+        self.0.remove_if(name, |_, held| held.is_forgotten());
+    }
+
+    /// Removes what outlived its users because someone held it when they left.
+    pub(super) fn sweep(&self) {
+        self.0.retain(|_, held| !held.is_forgotten());
+    }
+}
+
+impl<T> Held<T> {
+    fn new(value: T) -> Self {
+        Self { value: Arc::new(value), lasting: false, users: 0 }
+    }
+
+    /// Nobody can reach it but by looking it up, and nobody can do that while the map's shard is locked.
+    fn is_forgotten(&self) -> bool {
+        !self.lasting && self.users == 0 && Arc::strong_count(&self.value) == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_up_never_creates() {
+        let named = Named::<u8>::new();
+        assert_eq!((named.get("api"), named.all().len()), (None, 0));
+    }
+
+    #[test]
+    fn an_entry_goes_with_its_last_user_unless_someone_holds_it() {
+        let (named, name) = (Named::new(), Name::from_static("a"));
+        drop((named.join(&name, || 1), named.join(&name, || 2)));
+        named.leave(&name);
+        assert_eq!(named.get("a").as_deref(), Some(&1));
+        let held = named.get("a");
+        assert!(named.is_shared(&name));
+        named.leave(&name);
+        assert!(named.get("a").is_some());
+        drop(held);
+        named.sweep();
+        assert_eq!(named.get("a"), None);
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_and_still_found() {
+        let (long, longer) = ("é".repeat(5_000), "é".repeat(5_001));
+        let named = Named::new();
+        named.register(&Name::from(&*long), 1);
+        assert_eq!((named.get(&long).as_deref(), named.get(&longer)), (Some(&1), None));
+        assert!(bounded(&long).len() <= LONGEST);
+    }
+}

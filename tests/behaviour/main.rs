@@ -1,0 +1,10 @@
+//! What the library promises, one module a subject, each in registries of its own and under paused time.
+
+mod counts;
+mod dynamic;
+mod error;
+mod guarantees;
+mod health;
+mod order;
+mod registry;
+mod retry;
