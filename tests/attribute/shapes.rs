@@ -447,3 +447,11 @@ async fn generic_answers() {
     assert_eq!(a_generic_error(|| Err::<u8, _>(7)).await, Err(7));
     assert_eq!(a_converting_error::<u8, Error>(Err(|| Error::Failed("no"))).await, Err(Error::Failed("no")));
 }
+
+#[test]
+fn a_site_knows_where_it_stands() {
+    let health = resilience_runtime::registry().health();
+    let labels: Vec<&str> = health.sites.iter().map(|site| &*site.name).collect();
+    assert!(labels.contains(&"attribute::shapes::recursive"), "{labels:?}");
+    assert!(labels.contains(&"attribute::shapes::Wrapper::overridden"), "{labels:?}");
+}
