@@ -1,6 +1,6 @@
 //! The circuit breaker itself.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc};
 
 use once_cell::sync::OnceCell;
 
@@ -186,6 +186,7 @@ impl CircuitBreaker {
     /// assert_eq!(circuit.snapshot().succeeded, 1);
     /// # Ok::<(), resilience_runtime::InvalidSettings>(())
     /// ```
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, ResilienceError> {
         Permit::acquire(self)
     }
@@ -247,9 +248,4 @@ impl fmt::Debug for CircuitBreaker {
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
-}
-
-/// How long permits of this circuit's calls take, for those that read the clock.
-pub(super) fn took(begun: Option<Instant>) -> Option<Duration> {
-    begun.map(|begun| clock::now().saturating_since(begun))
 }
