@@ -33,6 +33,7 @@ pub mod policy;
 #[doc(hidden)]
 #[path = "private/mod.rs"]
 pub mod __private;
+pub mod prelude;
 
 pub use resilience_macros::resilient;
 
