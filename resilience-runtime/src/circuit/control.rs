@@ -88,7 +88,6 @@ impl CircuitBreaker {
     }
 
     /// The settings in force.
-    #[must_use]
     pub fn settings(&self) -> CircuitSettings {
         self.record.lock().settings
     }
