@@ -5,6 +5,8 @@ mod builder;
 mod control;
 mod failures;
 mod listeners;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod permit;
 mod policy;
 mod rules;
@@ -13,6 +15,8 @@ mod settle;
 mod shell;
 mod snapshot;
 mod state;
+#[cfg(all(test, not(resilience_loom)))]
+mod tests;
 mod transition;
 mod word;
 

@@ -52,7 +52,7 @@ async fn at_most_probes_bodies_run_among_five_hundred_callers() {
         }
         assert_eq!(bodies.load(SeqCst), probes);
         // One after the other: the last of them closes the circuit.
-        while calls.len() > 0 {
+        while !calls.is_empty() {
             assert_eq!(bodies.load(SeqCst), probes);
             go.notify_one();
             tokio::task::yield_now().await;

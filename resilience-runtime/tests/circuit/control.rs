@@ -92,7 +92,8 @@ async fn a_reset_closes_and_starts_at_zero() {
 /// Every state can be entered by hand from every other; each change is told once, none is told of itself.
 #[tokio::test(start_paused = true)]
 async fn every_state_is_left_by_hand() {
-    let enter: [(fn(&CircuitBreaker), CircuitState); 4] = [
+    type Enter = fn(&CircuitBreaker);
+    let enter: [(Enter, CircuitState); 4] = [
         (CircuitBreaker::close, CircuitState::Closed),
         (CircuitBreaker::disable, CircuitState::Disabled),
         (CircuitBreaker::force_open, CircuitState::ForcedOpen),

@@ -2,6 +2,8 @@
 //!
 //! A test is named after the rule it guards. All time is paused and advanced by hand.
 
+#![allow(clippy::disallowed_types, reason = "tests stand outside the crate and its locks")]
+
 mod cancellation;
 mod concurrency;
 mod control;
