@@ -5,7 +5,7 @@
 
 use std::{error::Error, fmt, io, time::Duration};
 
-use crate::error::{ErrorKind, ResilienceError};
+use crate::error::{CallError, ErrorKind, ResilienceError};
 
 /// What an error means for breaker and retry.
 ///
@@ -81,6 +81,21 @@ impl<T: Classify + ?Sized> Classify for &T {
 impl Classify for ResilienceError {
     fn classify(&self) -> ErrorClass {
         ErrorClass::of_kind(self.kind())
+    }
+}
+
+impl<E: Classify> Classify for CallError<E> {
+    fn classify(&self) -> ErrorClass {
+        self.inner().map_or_else(|| self.class(), Classify::classify)
+    }
+}
+
+impl<E> CallError<E> {
+    /// What this means to an outer retry: a refusal is [`ErrorClass::Ignored`], everything else may pass.
+    ///
+    /// It asks nothing of `E`; where `E` is [`Classify`], so is this type.
+    pub fn class(&self) -> ErrorClass {
+        self.refusal().map_or(ErrorClass::Transient, Classify::classify)
     }
 }
 
@@ -208,6 +223,16 @@ mod tests {
         assert_eq!(class(io::ErrorKind::ConnectionReset), ErrorClass::Transient);
         assert_eq!(class(io::ErrorKind::NotFound), ErrorClass::Permanent);
         assert_eq!(class(io::ErrorKind::Unsupported), ErrorClass::Fatal);
+    }
+
+    #[test]
+    fn a_call_error_is_judged_by_what_it_holds() {
+        let open = ResilienceError::CircuitOpen { circuit: Name::from_static("a"), retry_after: None };
+        assert_eq!(CallError::<()>::Refused(open.clone()).class(), ErrorClass::Ignored);
+        assert_eq!(CallError::Failed(()).class(), ErrorClass::Transient);
+        let last = Classified::permanent(());
+        assert_eq!(CallError::RetriesExhausted { attempts: 2, last }.classify(), ErrorClass::Permanent);
+        assert_eq!(CallError::<Classified<()>>::Refused(open).classify(), ErrorClass::Ignored);
     }
 
     #[test]

@@ -75,6 +75,15 @@ pub enum ResilienceError {
         /// The limit that passed.
         after: Duration,
     },
+    /// All worker threads are busy, and the queue is full.
+    WorkersBusy {
+        /// Which worker pool.
+        workers: Name,
+        /// How many jobs it runs at once.
+        threads: usize,
+        /// How many more it lets wait.
+        queue: usize,
+    },
 }
 
 impl ResilienceError {
@@ -88,6 +97,7 @@ impl ResilienceError {
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::ShutDown { .. } => ErrorKind::ShutDown,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::WorkersBusy { .. } => ErrorKind::WorkersBusy,
         }
     }
 
@@ -110,7 +120,8 @@ impl ResilienceError {
             | Self::PoolExhausted { pool: name, .. }
             | Self::RateLimited { limiter: name, .. }
             | Self::ShutDown { name }
-            | Self::TimedOut { site: name, .. } => name,
+            | Self::TimedOut { site: name, .. }
+            | Self::WorkersBusy { workers: name, .. } => name,
         }
     }
 }
@@ -137,6 +148,9 @@ impl fmt::Display for ResilienceError {
             }
             Self::ShutDown { name } => write!(f, "`{name}` is shut down"),
             Self::TimedOut { site, after } => write!(f, "`{site}` timed out after {}", Seconds(*after)),
+            Self::WorkersBusy { workers, threads, queue } => {
+                write!(f, "worker pool `{workers}` is busy with {threads} running and {queue} queued")
+            }
         }
     }
 }
@@ -152,6 +166,7 @@ impl Error for ResilienceError {
             ErrorKind::RateLimited => &Marker(ErrorKind::RateLimited),
             ErrorKind::ShutDown => &Marker(ErrorKind::ShutDown),
             ErrorKind::TimedOut => &Marker(ErrorKind::TimedOut),
+            ErrorKind::WorkersBusy => &Marker(ErrorKind::WorkersBusy),
         })
     }
 }
@@ -173,6 +188,8 @@ pub enum ErrorKind {
     ShutDown,
     /// A limit that passed.
     TimedOut,
+    /// A worker pool with a full queue.
+    WorkersBusy,
 }
 
 impl ErrorKind {
@@ -219,6 +236,7 @@ impl fmt::Display for Marker {
             ErrorKind::RateLimited => "refused by a rate limiter",
             ErrorKind::ShutDown => "refused after shutdown",
             ErrorKind::TimedOut => "stopped by a timeout",
+            ErrorKind::WorkersBusy => "refused by a busy worker pool",
         })
     }
 }
@@ -313,6 +331,28 @@ impl InvalidSettings {
     pub const fn reason(&self) -> &'static str {
         self.reason
     }
+
+    /// Fails the evaluation of a constant with the text of [`Display`](fmt::Display), which constants cannot format.
+    pub(crate) const fn fail(&self) -> ! {
+        let mut text = [0; 256];
+        let mut end = 0;
+        let parts = ["`", self.key, "` ", self.reason];
+        let mut part = 0;
+        while part < parts.len() {
+            let bytes = parts[part].as_bytes();
+            let mut byte = 0;
+            while byte < bytes.len() && end < text.len() {
+                text[end] = bytes[byte];
+                byte += 1;
+                end += 1;
+            }
+            part += 1;
+        }
+        match std::str::from_utf8(text.split_at(end).0) {
+            Ok(text) => panic!("{}", text),
+            Err(_) => panic!("{}", self.reason),
+        }
+    }
 }
 
 /// The registry holds something of that kind and name already.
@@ -386,6 +426,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic = "`window` must be at least 1"]
+    fn a_constant_fails_with_the_key_and_the_reason() {
+        InvalidSettings::new("window", "must be at least 1").fail();
+    }
+
+    #[test]
     fn messages_carry_the_name_and_the_numbers() {
         let waited = Duration::from_millis(50);
         let table = [
@@ -410,6 +456,10 @@ mod tests {
             (
                 ResilienceError::TimedOut { site: NAME, after: Duration::from_secs(2) },
                 "`db` timed out after 2.0 s",
+            ),
+            (
+                ResilienceError::WorkersBusy { workers: NAME, threads: 4, queue: 100 },
+                "worker pool `db` is busy with 4 running and 100 queued",
             ),
         ];
         for (error, text) in table {

@@ -3,12 +3,12 @@
 //! A call never waits for a listener: without subscribers an event costs one load, with them a copy into a bounded
 //! ring, and a subscriber that falls behind loses the oldest events and is told how many.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use once_cell::sync::OnceCell;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{clock::Instant, error::ErrorKind, name::Name};
+use crate::{clock::Instant, error::ErrorKind, name::Name, settings::Location};
 
 /// The states of a circuit.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -133,6 +133,34 @@ pub struct Transition {
     pub at: Instant,
 }
 
+/// Two attributes give one name different settings. The one that stands first, by crate, file and line, is used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Conflict {
+    /// `circuit`, `bulkhead`, `rate_limit` or `retry`.
+    pub kind: &'static str,
+    /// The name both give.
+    pub name: Name,
+    /// The key they disagree on.
+    pub key: &'static str,
+    /// The value in force.
+    pub used: String,
+    /// Where it is given.
+    pub used_at: Location,
+    /// The value that is ignored.
+    pub ignored: String,
+    /// Where that one is given.
+    pub ignored_at: Location,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, key, used, used_at, ignored, ignored_at } = self;
+        write!(f, "{kind} `{name}`: `{key}` is {used} ({used_at}), not {ignored} ({ignored_at})")
+    }
+}
+
 /// Something that happened in a registry.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -142,6 +170,8 @@ pub enum Event {
         /// The site that wanted to retry.
         site: Name,
     },
+    /// Two attributes contradict each other. Told to each subscriber first, since it was so from the start.
+    Conflict(Conflict),
     /// A fallback answered.
     FellBack {
         /// The site it belongs to.
@@ -188,9 +218,10 @@ impl Bus {
         }
     }
 
-    pub(crate) fn subscribe(&self) -> EventReceiver {
+    /// A receiver of what happens from now on, after what it should know from before.
+    pub(crate) fn subscribe(&self, known: impl Iterator<Item = Event>) -> EventReceiver {
         let sender = self.0.get_or_init(|| broadcast::Sender::new(CAPACITY));
-        EventReceiver { receiver: sender.subscribe(), lost: 0 }
+        EventReceiver { known: known.collect(), receiver: sender.subscribe(), lost: 0 }
     }
 }
 
@@ -231,6 +262,7 @@ impl fmt::Debug for Bus {
 #[derive(Debug)]
 #[must_use = "dropping the receiver unsubscribes"]
 pub struct EventReceiver {
+    known: VecDeque<Event>,
     receiver: broadcast::Receiver<Event>,
     lost: u64,
 }
@@ -242,6 +274,9 @@ impl EventReceiver {
     ///
     /// A dropped `recv` loses no event.
     pub async fn recv(&mut self) -> Option<Event> {
+        if let Some(event) = self.known.pop_front() {
+            return Some(event);
+        }
         loop {
             match self.receiver.recv().await {
                 Ok(event) => return Some(event),
@@ -253,6 +288,9 @@ impl EventReceiver {
 
     /// The next event, if one is there already.
     pub fn try_recv(&mut self) -> Option<Event> {
+        if let Some(event) = self.known.pop_front() {
+            return Some(event);
+        }
         loop {
             match self.receiver.try_recv() {
                 Ok(event) => return Some(event),
@@ -305,14 +343,14 @@ mod tests {
     fn without_a_subscriber_no_event_is_built() {
         let bus = Bus::default();
         bus.emit(|| unreachable!());
-        drop(bus.subscribe());
+        drop(bus.subscribe(std::iter::empty()));
         bus.emit(|| unreachable!());
     }
 
     #[test]
     fn a_subscriber_that_falls_behind_is_told_how_much_it_lost() {
         let bus = Bus::default();
-        let mut events = bus.subscribe();
+        let mut events = bus.subscribe(std::iter::empty());
         (0..CAPACITY + 10).for_each(|site| bus.emit(|| event(site)));
         assert_eq!((events.try_recv(), events.lost()), (Some(event(10)), 10));
     }

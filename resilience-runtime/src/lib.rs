@@ -4,11 +4,13 @@
 mod clock;
 mod name;
 mod sync;
+mod unwind;
 // floor 1
 mod backoff;
 mod class;
 mod error;
 mod events;
+mod gate;
 mod queue;
 mod settings;
 mod stats;
@@ -17,7 +19,10 @@ mod window;
 pub mod bulkhead;
 pub mod circuit;
 pub mod limiter;
+pub mod pool;
 pub mod retry;
+pub mod timeout;
+pub mod worker;
 // floor 3
 pub mod health;
 pub mod registry;
@@ -36,12 +41,15 @@ pub use crate::{
     class::{Classified, Classify, ErrorClass},
     clock::Instant,
     error::{AlreadyRegistered, CallError, ErrorKind, InvalidSettings, ResilienceError},
-    events::{CircuitState, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason},
+    events::{
+        CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
+    },
+    gate::{Gate, GateOutcome},
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
     },
-    stats::Latency,
+    stats::{Latency, TimeoutSnapshot},
 };
 #[doc(no_inline)]
 pub use crate::{
@@ -50,6 +58,9 @@ pub use crate::{
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
-    registry::{Conflict, Registry, SiteSnapshot, registry},
-    retry::RetryBudget,
+    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Pooled},
+    registry::{DynamicNames, Registry, SiteSnapshot, registry},
+    retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
+    timeout::Timeout,
+    worker::{WorkerError, WorkerPool, WorkerSnapshot},
 };

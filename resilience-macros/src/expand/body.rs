@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Block, Expr, Stmt, spanned::Spanned};
+use syn::{Block, Expr, LitStr, Stmt, spanned::Spanned};
 
 use super::{
     hygienic,
@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Everything that stands in the place of the user's body.
-pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], function: &Ident) -> TokenStream {
+pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], label: &LitStr) -> TokenStream {
     let p = site::support(policy);
     let output = without_impl_trait(shape.output.clone()).to_token_stream();
     let body = Body { policy, shape, clones, p: &p, output };
-    let site = site::declaration(policy, &p, function);
+    let site = site::declaration(policy, &p, label);
     let begin = body.begin();
     let call = body.call();
     hygienic! {
@@ -70,7 +70,7 @@ impl Body<'_> {
     fn call(&self) -> TokenStream {
         let p = self.p;
         let round = self.round();
-        let again = self.policy.retry.is_some();
+        let again = self.policy.repeats();
         let Some(fallback) = &self.policy.fallback else {
             if !self.policy.can_refuse() {
                 return if again { hygienic!(loop { #round }) } else { round };
@@ -102,7 +102,7 @@ impl Body<'_> {
         let attempt = self.attempt();
         let settle = self.settle();
         let leave = self.leave();
-        let again = self.policy.retry.is_some();
+        let again = self.policy.repeats();
         let answered = if again {
             hygienic! {
                 match #settle {
@@ -156,6 +156,13 @@ impl Body<'_> {
             return hygienic!(#p::admitted(call.try_admit()););
         }
         let refusal = self.refused(hygienic!(refusal));
+        if self.policy.bulkhead.is_none() && self.policy.rate_limit.is_none() {
+            return hygienic! {
+                if let #p::Err(refusal) = #p::passed(call.try_admit()) {
+                    break 'call #refusal;
+                }
+            };
+        }
         hygienic! {
             match call.try_admit() {
                 #p::Admission::Admitted => {}
@@ -189,18 +196,18 @@ impl Body<'_> {
         });
         // A statement that returns pins the type for `return`, `?` and coercions; braces of its own keep the items of
         // the body from shadowing what the pin names.
-        // The keyword has no hygiene: with the span of the type, "return type inferred here" points there.
-        let giving = syn::Token![return](self.shape.output.span());
+        // A name with the span of the type: "return type inferred here" points there.
+        let never = Ident::new("never", self.shape.output.span());
         let pin = hygienic! {
             #[allow(unreachable_code)]
             match #p::None::<#output> {
-                #p::Some(never) => #giving never,
+                #p::Some(#never) => return #never,
                 #p::None => {}
             }
         };
         let inner = hygienic! {
             #pin
-            #(let #bound = #fresh;)*
+            #(let #bound = #fresh.take();)*
             #[allow(unused_braces)]
             #body
         };
@@ -215,7 +222,7 @@ impl Body<'_> {
         let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
         hygienic! {
             {
-                #(let #fresh = call.user(|| #clone(&#clones));)*
+                #(let #fresh = #p::Fresh(call.user(|| #clone(&#clones)));)*
                 #attempted
             }
         }
@@ -224,7 +231,7 @@ impl Body<'_> {
     /// Whether anything but one attempt looks at the arguments.
     fn is_shared(&self) -> bool {
         let policy = self.policy;
-        policy.retry.is_some()
+        policy.repeats()
             || [&policy.fallback, &policy.classify, &policy.failure_if].into_iter().flatten().any(|expr| {
                 self.shape.bindings.iter().any(|binding| mentions(self.users(expr), &binding.name))
             })
@@ -285,7 +292,7 @@ impl Body<'_> {
                     }
                 }
             }
-            (None, false) if self.policy.retry.is_none() => hygienic! {
+            (None, false) if !self.policy.repeats() => hygienic! {
                 call.finish(false);
                 out
             },
@@ -327,14 +334,13 @@ impl Body<'_> {
             Manner::Sync => hygienic!(#p::answer(shape, error, #call)),
             Manner::Async => hygienic!(#p::answer_async(shape, error, #call).await),
             Manner::Either => {
-                let output = &self.output;
                 let ask = match fallback {
                     Expr::Path(_) => call.clone(),
                     _ => hygienic!(ask),
                 };
                 let bind = (!matches!(fallback, Expr::Path(_))).then(|| hygienic!(let ask = #call;));
-                // So that another answer than the function's is reported at the fallback.
-                let awaited = syn::Token![await](fallback.span());
+                // A name with the span of the fallback: an answer of another type is reported there.
+                let answer = Ident::new("answer", fallback.span());
                 hygienic! {
                     #bind
                     let answered = #ask(error);
@@ -343,8 +349,8 @@ impl Body<'_> {
                         use #p::{AnsweredLater as _, AnsweredNow as _};
                         (&&#p::Answered(&answered)).manner()
                     };
-                    let answer: #output = manner.fallen(answered).#awaited;
-                    answer
+                    let #answer = manner.fallen(answered).await;
+                    #answer
                 }
             }
         }

@@ -108,12 +108,15 @@ impl Policy {
 
     /// Whether a call can be answered without, or in spite of, the body's own outcome.
     pub(crate) fn can_refuse(&self) -> bool {
-        self.is_gated() || self.is_timed()
+        self.circuit.is_some() || self.bulkhead.is_some() || self.rate_limit.is_some() || self.is_timed()
     }
 
-    /// Whether something stands before an attempt.
-    pub(crate) fn is_gated(&self) -> bool {
-        self.circuit.is_some() || self.bulkhead.is_some() || self.rate_limit.is_some()
+    /// Whether the body may run more than once.
+    pub(crate) fn repeats(&self) -> bool {
+        self.retry
+            .as_ref()
+            .and_then(|retry| retry.setting("max"))
+            .is_some_and(|max| max.value.whole() != Some(0))
     }
 
     pub(crate) fn is_timed(&self) -> bool {

@@ -27,14 +27,13 @@ pub use self::{
     wait::{BackoffSleep, Wait},
 };
 use crate::{
-    bulkhead::Place,
     circuit::{Outcome, Ticket},
     class::ErrorClass,
     clock::{self, Instant},
-    error::ResilienceError,
+    error::{ErrorKind, ResilienceError},
     events::Event,
     limiter::Reservation,
-    registry::{Handles, HandlesRef, SiteCount},
+    registry::{HandlesRef, SiteCount},
     retry,
 };
 
@@ -225,10 +224,9 @@ impl<'h> Call<'h> {
         }
         self.conclude(SiteCount::TimedOut, now);
         let handles = &*self.handles;
-        handles.bus.emit(|| Event::Refused {
-            site: handles.stats.label().clone(),
-            kind: crate::error::ErrorKind::TimedOut,
-        });
+        handles
+            .bus
+            .emit(|| Event::Refused { site: handles.stats.label().clone(), kind: ErrorKind::TimedOut });
         Next::Done
     }
 

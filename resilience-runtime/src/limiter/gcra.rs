@@ -94,17 +94,19 @@ impl Pace {
 
     #[inline]
     fn ticks(&self, at: Instant) -> u64 {
-        let nanos = at.as_nanos().min(LATEST);
-        nanos - self.missing(nanos)
-    }
-
-    #[inline]
-    fn missing(&self, nanos: u64) -> u64 {
-        ((u128::from(nanos) * u128::from(self.shortfall)) >> 64) as u64
+        let nanos = at.as_nanos();
+        // Most quotas divide; a branch that is always taken alike is cheaper than the multiplication.
+        if self.shortfall == 0 {
+            return nanos;
+        }
+        nanos - ((u128::from(nanos) * u128::from(self.shortfall)) >> 64) as u64
     }
 
     /// The first moment at which `ticks` have passed: the whole number above `(ticks - 1) / rate`.
     fn moment(&self, ticks: u64) -> Instant {
+        if self.shortfall == 0 {
+            return Instant::from_nanos(ticks);
+        }
         let rate = (1 << 64) - u128::from(self.shortfall);
         // `ticks` is below 2^62 and the rate above one half, so this is below 2^63.
         Instant::from_nanos(
@@ -117,5 +119,114 @@ impl Slot {
     /// How long the call has to wait, seen from `now`.
     pub(super) fn wait(&self, now: Instant) -> Duration {
         self.at.saturating_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STARTS: [u64; 4] = [1 << 32, 1 << 60, (1 << 60) + 1, 1_234_567_890_123_456_789];
+
+    /// The TAT after `calls` calls at `now` that all found room.
+    fn after(pace: &Pace, calls: u32, now: Instant) -> u64 {
+        (0..calls).fold(0, |tat, call| {
+            let slot = pace.next(tat, now);
+            assert_eq!(slot.at, now, "call {call}");
+            slot.tat
+        })
+    }
+
+    #[test]
+    fn a_period_refills_the_limit_exactly_where_it_does_not_divide() {
+        for (limit, period) in [
+            (3, 1_000_000_000),
+            (7, 60_000_000_000),
+            (999, 1_000_000_000),
+            (1_000, 3_600_000_000_001),
+            (7, 10),
+        ] {
+            let pace = Pace::of(Quota::new(limit, Duration::from_nanos(period)));
+            for start in STARTS.map(Instant::from_nanos) {
+                let tat = after(&pace, limit, start);
+                let free = |nanos| pace.free(tat, start.saturating_add(Duration::from_nanos(nanos)));
+                assert_eq!((free(0), free(period)), (0, limit));
+                assert!(free(period - 2) < limit, "{limit} per {period} ns refills early");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rate_is_kept_for_decades() {
+        // 599,999,999 a second: 1.67 ns a call. Rounding the interval to nanoseconds would be off by a fifth.
+        let (limit, period) = (599_999_999, 1_000_000_000);
+        let pace = Pace::of(Quota::per_second(limit).burst(1));
+        for start in STARTS {
+            for seconds in [1, 1_000, 1_000_000_000] {
+                let end = Instant::from_nanos(start + seconds * period);
+                let tat = pace.ticks(Instant::from_nanos(start)) + u64::from(limit) * seconds * pace.interval;
+                assert!(pace.moment(tat).as_nanos().abs_diff(end.as_nanos()) <= 1, "{start} {seconds}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_too_early_is_told_its_moment() {
+        let pace = Pace::of(Quota::per_second(10).burst(2));
+        let now = Instant::from_nanos(1 << 60);
+        let ms = |millis| now.saturating_add(Duration::from_millis(millis));
+        let mut tat = 0;
+        let moments = [0, 0, 100, 200, 300].map(|millis| {
+            let slot = pace.next(tat, now);
+            tat = slot.tat;
+            (slot.at, ms(millis))
+        });
+        assert!(moments.iter().all(|(at, expected)| at == expected), "{moments:?}");
+        assert_eq!([0, 300, 400, 500, 9_000].map(|millis| pace.free(tat, ms(millis))), [0, 0, 1, 2, 2]);
+    }
+
+    #[test]
+    fn a_new_quota_keeps_what_was_used() {
+        let (old, now) = (Pace::of(Quota::per_second(10)), Instant::from_nanos(1 << 60));
+        let tat = after(&old, 4, now);
+        for (quota, free) in [
+            (Quota::per_second(10), 6),
+            (Quota::per_minute(20), 16),
+            (Quota::per_second(5), 1),
+            (Quota::per_second(4), 0),
+            (Quota::per_second(3), 0),
+        ] {
+            let new = Pace::of(quota);
+            assert_eq!(new.free(old.convert(tat, &new, now), now), free, "{quota}");
+        }
+        let full = Pace::of(Quota::per_hour(1_000));
+        assert_eq!(full.free(old.convert(0, &full, now), now), 1_000);
+    }
+
+    #[test]
+    fn after_a_new_quota_calls_come_behind_those_that_wait() {
+        let (old, now) = (Pace::of(Quota::per_second(10).burst(1)), Instant::from_nanos(1 << 60));
+        let tat = (0..4).fold(0, |tat, _| old.next(tat, now).tat);
+        for (quota, millis) in [(Quota::per_second(100), 310), (Quota::per_second(1).burst(5), 1_300)] {
+            let new = Pace::of(quota);
+            let slot = new.next(old.convert(tat, &new, now), now);
+            assert_eq!(slot.wait(now), Duration::from_millis(millis), "{quota}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_moment_is_the_first_at_which_its_ticks_have_passed(
+            limit in 1..=u32::MAX, period in 1..1_u64 << 60, ticks in 1..=LATEST,
+        ) {
+            prop_assume!(period >= u64::from(limit));
+            let pace = Pace::of(Quota::new(limit, Duration::from_nanos(period)).burst(1));
+            let moment = pace.moment(ticks);
+            prop_assume!(moment.as_nanos() <= LATEST);
+            prop_assert_eq!(pace.ticks(moment), ticks);
+            prop_assert!(pace.ticks(Instant::from_nanos(moment.as_nanos() - 1)) < ticks);
+        }
     }
 }

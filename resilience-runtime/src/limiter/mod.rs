@@ -3,6 +3,10 @@
 mod builder;
 mod future;
 mod gcra;
+#[cfg(all(test, resilience_loom))]
+mod loom;
+#[cfg(test)]
+mod proptests;
 mod quota;
 mod rate_limiter;
 mod snapshot;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{self, Instant},
-    error::{InvalidSettings, ResilienceError},
+    error::ResilienceError,
     name::Name,
     settings::LimiterSettings,
     stats::Stats,
@@ -152,8 +152,8 @@ impl RateLimiter {
 
     /// Changes the quota for all calls from now on.
     ///
-    /// Calls that the old quota let through count against the new burst. Calls that wait keep their turn; later ones
-    /// come after them, at the new rate.
+    /// What was used of the old burst counts against the new one, so a raise lets the difference through at once and
+    /// no more. Calls that wait keep their turn; later ones come after them, at the new rate.
     pub fn configure(&self, quota: Quota) {
         self.state.configure(quota, clock::now());
     }

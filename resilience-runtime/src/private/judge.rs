@@ -16,7 +16,6 @@ use std::{error::Error, fmt::Display, ops::Deref};
 use crate::{
     call::Verdict,
     class::{Classify, ErrorClass},
-    error::ErrorKind,
 };
 
 /// An outcome to be judged.
@@ -140,7 +139,6 @@ pub trait CauseOfAny<'a> {
 impl<'a, R> CauseOfAny<'a> for Cause<'a, R> {}
 
 /// What class and cause come to.
-#[must_use]
 pub fn verdict<'a>(class: Option<ErrorClass>, cause: Option<&'a dyn Display>) -> Verdict<'a> {
     match class {
         None => Verdict::success(),
@@ -209,7 +207,7 @@ mod tests {
     #[derive(Debug)]
     struct Borrowed<'a>(&'a str);
 
-    impl fmt::Display for Borrowed<'_> {
+    impl Display for Borrowed<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str(self.0)
         }
@@ -220,7 +218,7 @@ mod tests {
     #[derive(Debug)]
     struct Wraps(ResilienceError);
 
-    impl fmt::Display for Wraps {
+    impl Display for Wraps {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("wraps")
         }

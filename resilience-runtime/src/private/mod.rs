@@ -6,14 +6,13 @@
 
 mod answer;
 pub mod check;
+mod fresh;
 mod judge;
 mod refusal;
 
 pub use core::{
     clone::Clone,
-    column,
-    convert::Infallible,
-    file, format_args, line, module_path,
+    column, file, format_args, line, module_path,
     option::Option::{None, Some},
     primitive,
     result::Result::{Err, Ok},
@@ -24,11 +23,12 @@ pub use self::{
         Answered, AnsweredLater, AnsweredNow, Later, Now, Shape, ShapeOfAny, ShapeOfResult, answer,
         answer_async,
     },
+    fresh::Fresh,
     judge::{
-        Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref, ProbeError,
-        ProbeShape, classify, judge, verdict,
+        AsError, Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref,
+        ProbeError, ProbeShape, classify, judge, verdict,
     },
-    refusal::{FromRefusal, admitted},
+    refusal::{FromRefusal, admitted, passed},
 };
 
 pub use crate::__declare as declare;
@@ -36,7 +36,7 @@ pub use crate::__declare as declare;
 pub use inventory;
 
 pub use crate::{
-    call::{Admission, Next},
+    call::{Admission, Attempt, BackoffSleep, Call, Next, UntimedAttempt, Verdict, Wait},
     policy::Site,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,

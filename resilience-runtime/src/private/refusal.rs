@@ -36,3 +36,18 @@ impl<T> FromRefusal for Option<T> {
 pub fn admitted(admission: Admission) {
     debug_assert!(matches!(admission, Admission::Admitted), "a site without gates was refused");
 }
+
+/// For sites with nothing to wait for, neither a queue nor a quota: the future of waiting is spared.
+///
+/// # Errors
+///
+/// If the call was refused.
+pub fn passed(admission: Admission) -> Result<(), ResilienceError> {
+    match admission {
+        Admission::Refused(refusal) => Err(refusal),
+        admission => {
+            admitted(admission);
+            Ok(())
+        }
+    }
+}

@@ -6,40 +6,13 @@ use std::{
 };
 
 use crate::{
+    events::Conflict,
     name::Name,
     settings::{
         BulkheadSettings, CircuitSettings, Declaration, Declared, LimiterSettings, Location, NameSpec,
         RetrySettings,
     },
 };
-
-/// Two attributes give one name different settings. The one that stands first, by crate, file and line, is used.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-#[non_exhaustive]
-pub struct Conflict {
-    /// `circuit`, `bulkhead`, `rate_limit` or `retry`.
-    pub kind: &'static str,
-    /// The name both give.
-    pub name: Name,
-    /// The key they disagree on.
-    pub key: &'static str,
-    /// The value in force.
-    pub used: String,
-    /// Where it is given.
-    pub used_at: Location,
-    /// The value that is ignored.
-    pub ignored: String,
-    /// Where that one is given.
-    pub ignored_at: Location,
-}
-
-impl fmt::Display for Conflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, name, key, used, used_at, ignored, ignored_at } = self;
-        write!(f, "{kind} `{name}`: `{key}` is {used} ({used_at}), not {ignored} ({ignored_at})")
-    }
-}
 
 /// Settings that can be compared key by key.
 pub(super) trait Keyed: Copy {

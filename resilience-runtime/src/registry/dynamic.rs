@@ -282,7 +282,7 @@ impl Text {
         Self { inline: [0; Self::INLINE], len: 0, spilled: String::new() }
     }
 
-    const fn len(&self) -> usize {
+    fn len(&self) -> usize {
         if self.spilled.is_empty() { self.len } else { self.spilled.len() }
     }
 

@@ -9,9 +9,7 @@ use crate::{
     limiter::RateLimiter,
     name::Name,
     retry::RetryBudget,
-    settings::{
-        BudgetRule, BulkheadSettings, CircuitSettings, Declaration, LimiterSettings, NameSpec, RetrySettings,
-    },
+    settings::{BudgetRule, BulkheadSettings, CircuitSettings, Declaration, LimiterSettings, NameSpec},
 };
 
 /// What a site needs of each kind: the name, the settings in force, and whether the name is made up by calls.

@@ -21,8 +21,8 @@ use std::{
 
 use dashmap::DashMap;
 
-pub use self::{declared::Conflict, dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
 use self::{declared::Declarations, dynamic::Bound, named::Named};
+pub use self::{dynamic::DynamicNames, scope::Scope, site::SiteSnapshot};
 pub(crate) use self::{
     dynamic::{Filled, SiteEntry},
     scope::current,
@@ -33,10 +33,14 @@ use crate::{
     circuit::CircuitBreaker,
     clock::{self, Instant},
     error::AlreadyRegistered,
-    events::{Bus, EventReceiver},
+    events::{Bus, Conflict, Event, EventReceiver},
     limiter::RateLimiter,
+    name::Name,
+    pool::{AnyPool, ConnectionPool, Manager},
     retry::RetryBudget,
     settings::Declaration,
+    stats::{Directory, TimeoutSnapshot, TimeoutStats},
+    worker::WorkerPool,
 };
 
 /// The process-wide registry.
@@ -85,6 +89,9 @@ pub(crate) struct Inner {
     bulkheads: Named<Bulkhead>,
     limiters: Named<RateLimiter>,
     budgets: Named<RetryBudget>,
+    timeouts: Named<TimeoutStats>,
+    pools: Named<dyn AnyPool>,
+    worker_pools: Named<WorkerPool>,
     bound: Bound,
 }
 
@@ -98,10 +105,13 @@ impl Registry {
             random: Arc::new(Random::new(RandomState::new().hash_one(0))),
             declared: Declarations::collect(),
             sites: DashMap::new(),
-            circuits: Named::new(),
-            bulkheads: Named::new(),
-            limiters: Named::new(),
-            budgets: Named::new(),
+            circuits: Named::of("circuit"),
+            bulkheads: Named::of("bulkhead"),
+            limiters: Named::of("rate limiter"),
+            budgets: Named::of("retry budget"),
+            timeouts: Named::of("timeout"),
+            pools: Named::of("pool"),
+            worker_pools: Named::of("worker pool"),
             bound: Bound::new(),
         };
         for (declaration, label) in &inner.declared.sites {
@@ -118,7 +128,7 @@ impl Registry {
     /// [`scope`](Self::scope), or the process-wide one.
     #[must_use]
     pub fn current() -> Self {
-        scope::current().unwrap_or_else(|| registry().clone())
+        current().unwrap_or_else(|| registry().clone())
     }
 
     /// Runs a future in which annotated functions use this registry. Tasks it spawns do not inherit that; scope
@@ -213,12 +223,8 @@ impl Registry {
         &self,
         circuit: CircuitBreaker,
     ) -> Result<Arc<CircuitBreaker>, AlreadyRegistered> {
-        let name = circuit.label().clone();
-        let circuit = self
-            .0
-            .circuits
-            .register(&name, circuit)
-            .ok_or_else(|| AlreadyRegistered::new("circuit", name))?;
+        let circuit = Arc::new(circuit);
+        self.0.circuits.register(circuit.name(), circuit.clone())?;
         circuit.attach(self.0.bus.clone());
         Ok(circuit)
     }
@@ -229,8 +235,9 @@ impl Registry {
     ///
     /// If there is a bulkhead of that name.
     pub fn register_bulkhead(&self, bulkhead: Bulkhead) -> Result<Arc<Bulkhead>, AlreadyRegistered> {
-        let name = bulkhead.label().clone();
-        self.0.bulkheads.register(&name, bulkhead).ok_or_else(|| AlreadyRegistered::new("bulkhead", name))
+        let bulkhead = Arc::new(bulkhead);
+        self.0.bulkheads.register(bulkhead.name(), bulkhead.clone())?;
+        Ok(bulkhead)
     }
 
     /// Adds a rate limiter of the program's own.
@@ -239,8 +246,70 @@ impl Registry {
     ///
     /// If there is a rate limiter of that name.
     pub fn register_limiter(&self, limiter: RateLimiter) -> Result<Arc<RateLimiter>, AlreadyRegistered> {
-        let name = limiter.label().clone();
-        self.0.limiters.register(&name, limiter).ok_or_else(|| AlreadyRegistered::new("rate limiter", name))
+        let limiter = Arc::new(limiter);
+        self.0.limiters.register(limiter.name(), limiter.clone())?;
+        Ok(limiter)
+    }
+
+    /// The connection pool of this name, whatever it holds.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<Arc<dyn AnyPool>> {
+        self.0.pools.get(name)
+    }
+
+    /// The connection pool of this name, if its connections are made by an `M`.
+    #[must_use]
+    pub fn pool_of<M: Manager>(&self, name: &str) -> Option<Arc<ConnectionPool<M>>> {
+        self.pool(name)?.into_any().downcast().ok()
+    }
+
+    /// All connection pools, sorted by name.
+    #[must_use]
+    pub fn pools(&self) -> Vec<Arc<dyn AnyPool>> {
+        self.0.pools.all()
+    }
+
+    /// Adds a connection pool.
+    ///
+    /// # Errors
+    ///
+    /// If there is a connection pool of that name.
+    pub fn register_pool<M: Manager>(
+        &self,
+        pool: ConnectionPool<M>,
+    ) -> Result<Arc<ConnectionPool<M>>, AlreadyRegistered> {
+        let pool = Arc::new(pool);
+        self.0.pools.register(pool.name(), pool.clone())?;
+        Ok(pool)
+    }
+
+    /// The worker pool of this name.
+    #[must_use]
+    pub fn worker_pool(&self, name: &str) -> Option<Arc<WorkerPool>> {
+        self.0.worker_pools.get(name)
+    }
+
+    /// All worker pools, sorted by name.
+    #[must_use]
+    pub fn worker_pools(&self) -> Vec<Arc<WorkerPool>> {
+        self.0.worker_pools.all()
+    }
+
+    /// Adds a worker pool.
+    ///
+    /// # Errors
+    ///
+    /// If there is a worker pool of that name.
+    pub fn register_worker_pool(&self, workers: WorkerPool) -> Result<Arc<WorkerPool>, AlreadyRegistered> {
+        let workers = Arc::new(workers);
+        self.0.worker_pools.register(workers.name(), workers.clone())?;
+        Ok(workers)
+    }
+
+    /// The numbers of all named timeouts, sorted by name. A name is listed once a timeout of it was made.
+    #[must_use]
+    pub fn timeouts(&self) -> Vec<TimeoutSnapshot> {
+        self.0.timeouts.all().iter().map(|timeout| timeout.snapshot()).collect()
     }
 
     /// The numbers of all annotated functions, sorted by label.
@@ -270,10 +339,10 @@ impl Registry {
         self.0.declared.conflicts.clone()
     }
 
-    /// Receives what happens from now on. A receiver that falls behind loses the oldest events; it never holds up a
+    /// Receives what happens from now on, after the contradictions between declarations. A receiver that falls behind loses the oldest events; it never holds up a
     /// call.
     pub fn subscribe(&self) -> EventReceiver {
-        self.0.bus.subscribe()
+        self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
     }
 
     /// Closes all circuits, forgets what they counted, and starts all numbers at zero. Calls under way go on; their
@@ -282,12 +351,14 @@ impl Registry {
         self.circuits().iter().for_each(|circuit| circuit.reset());
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());
         self.limiters().iter().for_each(|limiter| limiter.reset());
+        self.0.timeouts.all().iter().for_each(|timeout| timeout.reset());
         self.0.sites.iter().for_each(|site| site.stats.reset());
     }
 
-    /// Refuses new calls, and waits until those under way have ended, at most for `wait`. There is no way back.
+    /// Refuses new calls, waits until those under way have ended, then closes pools and worker pools; at most for
+    /// `wait` in all. There is no way back.
     ///
-    /// Returns whether all calls ended in time.
+    /// Returns whether everything ended in time: every call, every connection given back, every job.
     ///
     /// # Cancel safety
     ///
@@ -296,10 +367,19 @@ impl Registry {
         self.0.lifecycle.shut_down();
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.close());
         let deadline = clock::now().saturating_add(wait);
-        loop {
-            if self.in_flight() == 0 {
-                return true;
-            }
+        let mut ended = self.calls_ended(deadline).await;
+        for pool in self.pools() {
+            ended &= pool.drain(deadline.saturating_since(clock::now())).await == 0;
+        }
+        for workers in self.worker_pools() {
+            ended &= workers.shutdown(deadline.saturating_since(clock::now())).await == 0;
+        }
+        ended
+    }
+
+    /// Whether all calls end by `deadline`.
+    async fn calls_ended(&self, deadline: Instant) -> bool {
+        while self.in_flight() > 0 {
             let now = clock::now();
             if now >= deadline {
                 return false;
@@ -308,6 +388,18 @@ impl Registry {
             // calls nothing.
             clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
         }
+        true
+    }
+
+    /// The numbers of a named timeout. Names are bounded, like all others: once there are too many, further ones
+    /// share an entry.
+    fn timeout(&self, name: &str) -> Arc<TimeoutStats> {
+        if let Some(timeout) = self.0.timeouts.get(name) {
+            return timeout;
+        }
+        let name = if self.0.timeouts.len() < MOST_TIMEOUTS { name } else { FURTHER_TIMEOUTS };
+        let name = Name::from(&*named::bounded(name));
+        self.0.timeouts.declare(&name, || TimeoutStats::new(name.clone()))
     }
 
     fn in_flight(&self) -> u64 {
@@ -338,6 +430,14 @@ impl Registry {
         self.0.dynamic(site, filled, now)
     }
 }
+
+inventory::submit!(Directory(|name| Registry::current().timeout(name)));
+
+/// Named timeouts that a registry tells apart.
+const MOST_TIMEOUTS: usize = 10_000;
+
+/// The name that all others share.
+const FURTHER_TIMEOUTS: &str = "(further timeouts)";
 
 /// How often a shutdown looks for the end of the calls it waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

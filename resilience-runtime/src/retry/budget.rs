@@ -232,7 +232,7 @@ pub struct BudgetSnapshot {
 
 #[inline]
 fn second(now: Instant) -> u64 {
-    now.as_nanos() / 1_000_000_000
+    (now.as_nanos() / 1_000_000_000).min(u64::MAX >> SECOND_SHIFT)
 }
 
 #[inline]
@@ -256,4 +256,139 @@ fn counted(word: u64, second: u64) -> u64 {
 fn within(word: u64, second: u64) -> u64 {
     let age = second.wrapping_sub(word >> SECOND_SHIFT);
     if age < SECONDS { word & COUNT } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Instant = Instant::from_nanos((1 << 60) + 1);
+
+    fn later(millis: u64) -> Instant {
+        START.saturating_add(Duration::from_millis(millis))
+    }
+
+    fn granted(budget: &RetryBudget, asked: usize, now: Instant) -> usize {
+        (0..asked).filter(|_| budget.withdraw(now)).count()
+    }
+
+    #[test]
+    fn a_share_of_the_calls_and_a_reserve() {
+        let budget = RetryBudget::new(0.2);
+        assert_eq!(granted(&budget, 500, START), 100, "the reserve is there from the start");
+        (0..1_000).for_each(|_| budget.deposit(START));
+        assert_eq!((budget.available(START), granted(&budget, 500, START)), (200, 200));
+        let snapshot = BudgetSnapshot { calls: 1_000, allowed: 300, withdrawn: 300 };
+        assert_eq!((budget.snapshot(START), budget.available(START)), (snapshot, 0));
+    }
+
+    #[test]
+    fn ratios_are_exact() {
+        for (ratio, calls, retries) in [(0.2, 5, 1), (0.2, 4, 0), (0.1, 10, 1), (0.6, 5, 3), (1.0, 7, 7)] {
+            for budget in [RetryBudget::new(ratio), RetryBudget::compact(ratio)] {
+                let budget = budget.reserve(0);
+                (0..calls).for_each(|_| budget.deposit(START));
+                assert_eq!(granted(&budget, 10, START), retries, "{ratio} of {calls}");
+            }
+        }
+    }
+
+    #[test]
+    fn ten_seconds_later_everything_is_forgotten() {
+        let budget = RetryBudget::new(1.0).reserve(0);
+        (0..8).for_each(|_| budget.deposit(START));
+        assert_eq!(granted(&budget, 3, START), 3);
+        assert_eq!((budget.available(later(9_000)), budget.available(later(10_000))), (5, 0));
+        // A thousand windows later there is no trace of either.
+        let snapshot = BudgetSnapshot { calls: 0, allowed: 0, withdrawn: 0 };
+        assert_eq!(budget.snapshot(later(10_000_000)), snapshot);
+        budget.deposit(later(10_000_000));
+        assert_eq!(granted(&budget, 3, later(10_000_000)), 1);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_brings_no_token_back() {
+        let budget = RetryBudget::new(1.0).reserve(0);
+        (0..4).for_each(|_| budget.deposit(later(5_000)));
+        assert_eq!(granted(&budget, 2, later(5_000)), 2);
+        budget.deposit(START);
+        assert_eq!(granted(&budget, 9, START), 3, "five calls, two of them used");
+        assert_eq!(granted(&budget, 9, later(5_000)), 0);
+    }
+
+    #[test]
+    fn never_exceeded_under_eight_threads() {
+        for budget in [RetryBudget::new(0.2), RetryBudget::compact(0.2)] {
+            let granted: usize = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8_u64)
+                    .map(|thread| {
+                        let budget = &budget;
+                        scope.spawn(move || {
+                            (0..1_000).for_each(|call| budget.deposit(later((call + thread) % 5_000)));
+                            // Half of the threads are a few seconds ahead of the others.
+                            let at = |call| later(5_000 + thread % 2 * 3_000 + call);
+                            (0..1_000).filter(|&call| budget.withdraw(at(call))).count()
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(budget.snapshot(later(8_000)).calls, 8_000);
+            assert_eq!(granted, 1_700);
+        }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Advance(u64),
+        Deposit,
+        Withdraw,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            1 => (0..3_000_u64).prop_map(Step::Advance),
+            1 => Just(Step::Advance(12_345)),
+            20 => Just(Step::Deposit),
+            20 => Just(Step::Withdraw),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_budget_is_that_of_a_naive_list(
+            hundredths in 1..=100_u64, reserve in 0..3_u32, compact in any::<bool>(),
+            history in prop::collection::vec(step(), 1..400),
+        ) {
+            let ratio = hundredths as f64 / 100.0;
+            let budget = if compact { RetryBudget::compact(ratio) } else { RetryBudget::new(ratio) };
+            let budget = budget.reserve(reserve);
+            let (mut millis, mut calls, mut retries) = (0, Vec::new(), Vec::new());
+            for step in history {
+                let now = later(millis);
+                let second = now.as_nanos() / 1_000_000_000;
+                let recent = |list: &[u64]| list.iter().filter(|&&then| then + 10 > second).count() as u64;
+                match step {
+                    Step::Advance(by) => millis += by,
+                    Step::Deposit => {
+                        budget.deposit(now);
+                        calls.push(second);
+                    }
+                    Step::Withdraw => {
+                        let allowed = recent(&calls) * hundredths / 100 + u64::from(reserve) * 10;
+                        let expected = recent(&retries) < allowed;
+                        prop_assert_eq!(budget.available(now), allowed.saturating_sub(recent(&retries)));
+                        prop_assert_eq!(budget.withdraw(now), expected);
+                        if expected {
+                            retries.push(second);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Failure {
 /// Why there is no further attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stop {
+    /// The budget allows no further retry. Not [`decide`]'s to say: its callers ask the budget after it.
+    BudgetExhausted,
     /// All attempts were made.
     Exhausted,
     /// Another attempt would not help.

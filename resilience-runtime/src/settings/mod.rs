@@ -43,10 +43,9 @@ macro_rules! checked {
         /// # Panics
         ///
         /// If a value is out of its range or contradicts another.
-        #[must_use]
         pub const fn checked(self) -> Self {
             if let Some(problem) = self.problem() {
-                panic!("{}", problem.reason());
+                problem.fail();
             }
             self
         }

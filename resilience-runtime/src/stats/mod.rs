@@ -5,6 +5,7 @@
 //! only a reader pays, by adding the stripes up.
 
 mod histogram;
+mod timeout;
 
 use std::{
     fmt,
@@ -12,8 +13,9 @@ use std::{
     time::Duration,
 };
 
-pub use self::histogram::Latency;
 use self::histogram::{Buckets, Resolution};
+pub(crate) use self::timeout::{Directory, TimeoutOutcome, TimeoutStats, of_timeout};
+pub use self::{histogram::Latency, timeout::TimeoutSnapshot};
 use crate::{
     clock::nanos,
     sync::{

@@ -1,4 +1,4 @@
-//! `Mutex` and `RwLock` without poisoning.
+//! A mutex and a condition variable without poisoning.
 
 #[cfg(resilience_loom)]
 use loom::sync as imp;
@@ -26,6 +26,16 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> imp::MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Default> Default for Mutex<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
 }
 
 impl<T> fmt::Debug for Mutex<T> {
@@ -34,33 +44,26 @@ impl<T> fmt::Debug for Mutex<T> {
     }
 }
 
-/// A reader-writer lock that ignores poisoning.
-#[allow(clippy::disallowed_types)]
-pub(crate) struct RwLock<T>(imp::RwLock<T>);
+/// Lets threads wait for a change of what a [`Mutex`] guards.
+#[derive(Default)]
+pub(crate) struct Condvar(imp::Condvar);
 
-#[allow(clippy::disallowed_types)]
-impl<T> RwLock<T> {
-    #[cfg(not(resilience_loom))]
-    pub(crate) const fn new(value: T) -> Self {
-        Self(imp::RwLock::new(value))
+impl Condvar {
+    pub(crate) fn wait<'a, T>(&self, guard: imp::MutexGuard<'a, T>) -> imp::MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(resilience_loom)]
-    pub(crate) fn new(value: T) -> Self {
-        Self(imp::RwLock::new(value))
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
     }
 
-    pub(crate) fn read(&self) -> imp::RwLockReadGuard<'_, T> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn write(&self) -> imp::RwLockWriteGuard<'_, T> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
     }
 }
 
-impl<T> fmt::Debug for RwLock<T> {
+impl fmt::Debug for Condvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RwLock")
+        f.write_str("Condvar")
     }
 }

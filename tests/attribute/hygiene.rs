@@ -1,0 +1,133 @@
+//! Nothing in the user's scope changes what the expansion means, and nothing of the expansion is seen by the user.
+
+#![allow(non_camel_case_types, non_upper_case_globals, dead_code)]
+
+mod shadowed {
+    //! Everything the expansion might name has another meaning here.
+
+    pub(super) struct Option;
+    pub(super) struct Some;
+    pub(super) struct None;
+    pub(super) struct Ok;
+    pub(super) struct Err;
+    pub(super) struct Clone;
+    pub(super) struct u32;
+    pub(super) struct u64;
+    pub(super) struct usize;
+    pub(super) struct str;
+    pub(super) mod core {}
+    pub(super) mod std {}
+    pub(super) mod resilience_runtime {}
+
+    const LIMIT: ::core::primitive::u64 = 500;
+
+    #[::resilience_runtime::resilient(
+        circuit(name = "hygiene-{id}", probes = 1),
+        retry = 1,
+        timeout_ms = LIMIT,
+        bulkhead = 1,
+        fallback = |error| ::core::result::Result::Err(::std::format!("{error}")),
+        clone(id)
+    )]
+    pub(super) async fn with_everything(
+        id: ::core::primitive::u8,
+    ) -> ::core::result::Result<::core::primitive::u8, ::std::string::String> {
+        ::core::result::Result::Ok(id)
+    }
+}
+
+#[no_implicit_prelude]
+mod without_prelude {
+    use ::resilience_runtime::resilient;
+
+    #[resilient(
+        circuit = "hygiene-{id}",
+        retry = 1,
+        timeout = "1s",
+        bulkhead = 1,
+        rate_limit = 10,
+        fallback = |_| ::std::result::Result::Ok(id)
+    )]
+    pub(super) async fn with_everything(id: u8) -> ::std::result::Result<u8, &'static str> {
+        ::std::result::Result::Ok(id)
+    }
+
+    #[resilient(total_timeout_ms = 5)]
+    pub(super) async fn refusing(id: u8) -> ::std::option::Option<u8> {
+        ::std::option::Option::Some(id)
+    }
+}
+
+mod same_names {
+    //! Arguments with the names of the expansion's own variables.
+
+    use resilience_runtime::{CallError, ResilienceError, resilient};
+
+    #[resilient(
+        circuit(name = "hygiene-names-{call}", call = call),
+        retry = 1,
+        timeout_ms = 500,
+        retry_if = |outcome| outcome.is_err() && call + out + error + verdict > 100,
+        fallback = |refused: CallError<ResilienceError>| {
+            let _ = (refused, call, shape, answer, refusal);
+            Ok(0)
+        }
+    )]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) async fn arguments(
+        call: u32,
+        out: u32,
+        error: u32,
+        verdict: u32,
+        timeout: u32,
+        shape: u32,
+        refusal: u32,
+        never: u32,
+        answer: u32,
+        fresh_0: u32,
+    ) -> Result<u32, ResilienceError> {
+        Ok(call + out + error + verdict + timeout + shape + refusal + never + answer + fresh_0)
+    }
+
+    #[resilient(retry = 1, clone(fresh_0))]
+    pub(super) async fn clones(fresh_0: String, refuse: &str) -> Result<String, ResilienceError> {
+        Ok(fresh_0 + refuse)
+    }
+}
+
+mod renamed_error {
+    //! A type called `Result` and an alias with one parameter.
+
+    use resilience_runtime::{ResilienceError, resilient};
+
+    pub(super) type Result<T> = ::std::result::Result<T, ResilienceError>;
+
+    #[resilient(circuit = "hygiene-alias", retry = 1, timeout_ms = 500)]
+    pub(super) async fn alias() -> Result<u8> {
+        Ok(1)
+    }
+}
+
+use crate::support::now;
+
+#[test]
+fn shadowed_names_change_nothing() {
+    assert_eq!(now(shadowed::with_everything(3)), Ok(3));
+}
+
+#[test]
+fn no_prelude_is_needed() {
+    assert_eq!(now(without_prelude::with_everything(3)), Ok(3));
+    assert_eq!(now(without_prelude::refusing(3)), Some(3));
+}
+
+#[test]
+fn arguments_may_have_any_name() {
+    assert_eq!(now(same_names::arguments(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)), Ok(55));
+    assert_eq!(now(same_names::clones("a".to_owned(), "b")), Ok("ab".to_owned()));
+}
+
+#[test]
+fn aliases_of_result_are_results() {
+    assert_eq!(now(renamed_error::alias()), Ok(1));
+}

@@ -1,0 +1,16 @@
+//! The attribute on everything it may stand on: what it takes, what it leaves as it was, what it does.
+
+mod bodies;
+mod edition;
+mod errors;
+mod fallbacks;
+mod fixtures;
+mod hygiene;
+mod judges;
+mod lints;
+mod names;
+mod rename;
+mod send;
+mod shapes;
+mod sizes;
+mod support;

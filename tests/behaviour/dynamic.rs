@@ -1,0 +1,161 @@
+//! Names that calls make up.
+
+use std::{sync::Arc, time::Duration};
+
+use resilience_runtime::{CircuitState, ErrorClass, ErrorKind, Event, Registry, resilient};
+
+use crate::error::TestError;
+
+#[resilient(circuit(name = "host-{host}", failure_threshold = 1), bulkhead = 2)]
+async fn fetch(host: &str, fail: bool) -> Result<(), TestError> {
+    if fail { Err(TestError::Failed(ErrorClass::Transient)) } else { Ok(()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_name_has_a_circuit_of_its_own() {
+    let registry = Registry::new();
+    registry.scope(fetch("a", true)).await.unwrap_err();
+    registry.scope(fetch("b", false)).await.unwrap();
+    assert_eq!(registry.circuit("host-a").unwrap().state(), CircuitState::Open);
+    assert_eq!(registry.circuit("host-b").unwrap().state(), CircuitState::Closed);
+    assert_eq!(registry.bulkhead("host-b").unwrap().max(), 2);
+    assert!(registry.circuit("host-c").is_none() && registry.circuit("host-{host}").is_none());
+    let refused = registry.scope(fetch("a", false)).await.unwrap_err().refusal();
+    assert_eq!((refused.kind(), refused.name()), (ErrorKind::CircuitOpen, "host-a"));
+    assert_eq!(registry.dynamic_names().names, 2);
+    assert_eq!(registry.site("behaviour::dynamic::fetch").unwrap().calls, 3);
+}
+
+struct Tenant {
+    id: u32,
+}
+
+impl Tenant {
+    #[resilient(
+        circuit(name = "t-{tenant}", tenant = self.id),
+        bulkhead(name = "b-{shard:02}", max = 1),
+        retry = 1
+    )]
+    async fn query(&self, shard: u8) -> Result<u8, TestError> {
+        Ok(shard)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn circuit_and_bulkhead_have_templates_of_their_own_with_named_arguments() {
+    let registry = Registry::new();
+    for (id, shard) in [(1, 7), (2, 7), (12, 3)] {
+        registry.scope(Tenant { id }.query(shard)).await.unwrap();
+    }
+    assert!(registry.circuit("t-1").is_some() && registry.circuit("t-12").is_some());
+    let shared = registry.bulkhead("b-07").unwrap();
+    assert_eq!((shared.snapshot().accepted, registry.dynamic_names().names), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hostile_name_harms_nothing() {
+    let registry = Registry::new();
+    let long = "x".repeat(10_000);
+    for host in [&*long, "a\nb\u{1b}[31m", "", "\u{1f}[1, 2]", "é".repeat(5_000).as_str()] {
+        registry.scope(fetch(host, true)).await.unwrap_err();
+        let refused = registry.scope(fetch(host, false)).await.unwrap_err().refusal();
+        assert!(refused.to_string().chars().all(|c| !c.is_control()));
+        assert!(registry.circuit(&format!("host-{host}")).unwrap().is_open());
+    }
+    assert!(registry.circuits().iter().all(|circuit| circuit.name().len() <= 256));
+    assert!(registry.health().to_string().lines().all(|line| line.chars().count() <= 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_million_distinct_names_stay_within_the_bound() {
+    let registry = Registry::new().max_dynamic_names(100);
+    for host in 0..1_000_000 {
+        registry.scope(fetch(&host.to_string(), false)).await.unwrap();
+    }
+    let names = registry.dynamic_names();
+    assert_eq!((names.names, names.most, names.evicted, names.shared), (100, 100, 999_900, 0));
+    let host_circuits = registry.circuits().iter().filter(|it| it.name().starts_with("host-")).count();
+    assert_eq!(host_circuits, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_bound_names_that_cannot_go_make_further_ones_share_an_entry() {
+    let registry = Registry::new().max_dynamic_names(2);
+    let mut events = registry.subscribe();
+    registry.scope(fetch("open", true)).await.unwrap_err();
+    registry.scope(fetch("held", false)).await.unwrap();
+    let held = registry.circuit("host-held").unwrap();
+    for host in ["x", "y"] {
+        registry.scope(fetch(host, false)).await.unwrap();
+        assert!(registry.circuit(&format!("host-{host}")).is_none());
+    }
+    assert_eq!(registry.circuit("host-{host}").unwrap().snapshot().succeeded, 2);
+    let names = registry.dynamic_names();
+    assert_eq!((names.names, names.evicted, names.shared), (2, 0, 2));
+    let told = std::iter::from_fn(|| events.try_recv())
+        .filter(|event| matches!(event, Event::NamesAtCapacity { .. }))
+        .count();
+    assert_eq!(told, 1);
+    // Let go of one, and there is room again.
+    drop(held);
+    registry.scope(fetch("z", false)).await.unwrap();
+    assert!(registry.circuit("host-z").is_some() && registry.circuit("host-held").is_none());
+    assert!(registry.circuit("host-open").is_some_and(|circuit| circuit.is_open()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_nobody_uses_are_dropped_after_ten_minutes() {
+    let registry = Registry::new();
+    registry.scope(fetch("idle", false)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(300)).await;
+    registry.scope(fetch("busy", false)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(299)).await;
+    assert_eq!(registry.dynamic_names().names, 2);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(registry.dynamic_names().names, 1);
+    assert!(registry.circuit("host-idle").is_none() && registry.circuit("host-busy").is_some());
+}
+
+#[resilient(circuit(name = "slow-{host}"))]
+async fn slow(host: &str) -> Result<(), TestError> {
+    tokio::time::sleep(Duration::from_secs(1_000)).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_with_a_call_under_way_is_never_dropped() {
+    let registry = Registry::new().max_dynamic_names(1);
+    let mut call = tokio_test::task::spawn(registry.scope(slow("a")));
+    assert!(call.poll().is_pending());
+    tokio::time::advance(Duration::from_secs(900)).await;
+    registry.scope(fetch("b", false)).await.unwrap();
+    assert_eq!(registry.dynamic_names().names, 1);
+    assert!(registry.circuit("slow-a").is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_threads_making_the_same_names_agree() {
+    let registry = Registry::new().max_dynamic_names(64);
+    let tasks: Vec<_> = (0..16)
+        .map(|task| {
+            let registry = registry.clone();
+            tokio::spawn(async move {
+                for call in 0..2_000 {
+                    let host = ((call * 7 + task) % 200).to_string();
+                    registry.scope(fetch(&host, false)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let names = registry.dynamic_names();
+    assert!(names.names <= 64, "{names:?}");
+    let circuits: Vec<_> =
+        registry.circuits().into_iter().filter(|it| it.name().starts_with("host-")).collect();
+    // Each name, and perhaps the shared entry.
+    assert!(circuits.len() <= 65, "{}", circuits.len());
+    assert_eq!(registry.site("behaviour::dynamic::fetch").unwrap().succeeded, 32_000);
+    assert!(circuits.iter().all(|circuit| Arc::strong_count(circuit) <= 3));
+}

@@ -1,0 +1,62 @@
+//! Health reports.
+
+use std::time::Duration;
+
+use resilience_runtime::{ErrorClass, HealthStatus, Registry, resilient};
+
+use crate::error::TestError;
+
+#[resilient(circuit(name = "reported", failure_rate = 0.5, window = 50, min_calls = 50, open_ms = 20_000))]
+async fn reported(fail: bool) -> Result<(), TestError> {
+    if fail { Err(TestError::Failed(ErrorClass::Transient)) } else { Ok(()) }
+}
+
+#[resilient(circuit(name = "vital", failure_threshold = 1, critical = true))]
+async fn vital() -> Result<(), TestError> {
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+fn reasons(registry: &Registry) -> Vec<String> {
+    registry.unhealthy().into_iter().filter(|item| item.kind == "circuit").map(|item| item.reason).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_degrades_and_says_why() {
+    let registry = Registry::new();
+    assert_eq!(registry.health().status, HealthStatus::Healthy);
+    for call in 0..50 {
+        let _ = registry.scope(reported(call >= 19)).await;
+    }
+    tokio::time::advance(Duration::from_millis(1_800)).await;
+    assert_eq!(registry.health().status, HealthStatus::Degraded);
+    let reason = "circuit `reported` is open: failure rate 62 % over 50 calls, next probe in 18.2 s \
+                  (last error: failed as Transient)";
+    assert_eq!(reasons(&registry), [reason]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_critical_circuit_makes_it_unhealthy() {
+    let registry = Registry::new();
+    registry.scope(vital()).await.unwrap_err();
+    assert_eq!(registry.health().status, HealthStatus::Unhealthy);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(reasons(&registry), ["circuit `vital` is half-open"]);
+    registry.circuit("vital").unwrap().close();
+    assert_eq!(registry.health().status, HealthStatus::Healthy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_table_fits_a_terminal_and_names_everything() {
+    let registry = Registry::new();
+    for _ in 0..50 {
+        registry.scope(reported(true)).await.unwrap_err();
+    }
+    let table = registry.health().to_string();
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    for name in ["reported", "vital", "behaviour::health::reported"] {
+        assert!(table.contains(name), "{table}");
+    }
+    let row = table.lines().find(|line| line.starts_with("reported ")).unwrap();
+    let cells: Vec<_> = row.split_whitespace().take(6).collect();
+    assert_eq!(cells, ["reported", "open", "0", "50", "0", "100"]);
+}

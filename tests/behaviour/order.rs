@@ -1,0 +1,111 @@
+//! fallback > total timeout > retry > circuit peek > rate limit > bulkhead > circuit permit > attempt timeout > body
+
+use std::time::Duration;
+
+use resilience_runtime::{CircuitState, ErrorClass, ErrorKind, Registry, resilient};
+
+use crate::error::TestError;
+
+#[resilient(
+    circuit(name = "order", failure_threshold = 1, open_ms = 1_000, probes = 1),
+    rate_limit(max = 1, per_ms = 10_000),
+    bulkhead(max = 1, queue = 5, wait_ms = 10_000)
+)]
+async fn order(fail: bool) -> Result<(), TestError> {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    if fail { Err(TestError::Failed(ErrorClass::Transient)) } else { Ok(()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_refuses_before_anything_is_taken() {
+    let registry = Registry::new();
+    registry.circuit("order").unwrap().force_open();
+    let refused = registry.scope(order(false)).await.unwrap_err().refusal();
+    assert_eq!(refused.kind(), ErrorKind::CircuitOpen);
+    assert_eq!(registry.limiter("order").unwrap().available(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_limit_stands_before_the_bulkhead() {
+    let registry = Registry::new();
+    let mut first = tokio_test::task::spawn(registry.scope(order(false)));
+    assert!(first.poll().is_pending());
+    let refused = registry.scope(order(false)).await.unwrap_err().refusal();
+    assert_eq!(refused.kind(), ErrorKind::RateLimited);
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(10)));
+}
+
+#[resilient(
+    circuit(name = "late", failure_threshold = 1, open_ms = 1_000, probes = 1),
+    bulkhead(max = 1, queue = 5, wait_ms = 10_000)
+)]
+async fn late(fail: bool) -> Result<(), TestError> {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    if fail { Err(TestError::Failed(ErrorClass::Transient)) } else { Ok(()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_opened_while_a_call_was_queued_refuses_it() {
+    let registry = Registry::new();
+    let (first, queued) = tokio::join!(registry.scope(late(true)), registry.scope(late(false)));
+    assert!(matches!(first, Err(TestError::Failed(_))));
+    assert_eq!(queued.unwrap_err().refusal().kind(), ErrorKind::CircuitOpen);
+    assert_eq!(registry.bulkhead("late").unwrap().available(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waiting_in_the_queue_holds_no_probe() {
+    let registry = Registry::new();
+    let circuit = registry.circuit("late").unwrap();
+    registry.scope(late(true)).await.unwrap_err();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(circuit.state(), CircuitState::HalfOpen);
+    let held = registry.bulkhead("late").unwrap().try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(late(false)));
+    assert!(queued.poll().is_pending());
+    assert_eq!(circuit.snapshot().probes_admitted, 0);
+    drop((held, queued));
+    // The only probe is still to be had.
+    registry.scope(late(false)).await.unwrap();
+    assert_eq!(circuit.state(), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_the_bulkhead_refuses_takes_no_slot() {
+    let registry = Registry::new();
+    registry.scope(late(true)).await.unwrap_err();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let held = registry.bulkhead("late").unwrap().try_acquire_owned().unwrap();
+    let refused = tokio::time::timeout(Duration::from_secs(20), registry.scope(late(false))).await.unwrap();
+    assert_eq!(
+        refused.unwrap_err().refusal().to_string(),
+        "bulkhead `late` is full with 1 running after waiting 10.0 s"
+    );
+    assert_eq!(registry.circuit("late").unwrap().snapshot().probes_admitted, 0);
+    drop(held);
+}
+
+#[resilient(rate_limit(max = 10, per_ms = 1_000, burst = 1, wait_ms = 350, name = "paced"))]
+async fn paced() -> Result<Duration, TestError> {
+    Ok(tokio::time::Instant::now().duration_since(START.with(|start| start.get().expect("set"))))
+}
+
+thread_local! {
+    static START: std::cell::Cell<Option<tokio::time::Instant>> = const { std::cell::Cell::new(None) };
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_of_a_limiter_are_spaced_exactly_and_the_surplus_is_refused() {
+    START.set(Some(tokio::time::Instant::now()));
+    let registry = Registry::new();
+    let (a, b, c, d, e) = tokio::join!(
+        registry.scope(paced()),
+        registry.scope(paced()),
+        registry.scope(paced()),
+        registry.scope(paced()),
+        registry.scope(paced())
+    );
+    let turns = [a, b, c, d].map(|turn| turn.unwrap().as_millis());
+    assert_eq!(turns, [0, 100, 200, 300]);
+    assert_eq!(e.unwrap_err().refusal().kind(), ErrorKind::RateLimited);
+}

@@ -1,0 +1,192 @@
+//! The registry: declared names, lookup, scopes, conflicts, events, shutdown.
+
+use std::time::Duration;
+
+use resilience_runtime::{
+    CircuitBreaker, CircuitState, ErrorClass, ErrorKind, Event, Registry, registry, resilient,
+};
+
+use crate::error::TestError;
+
+#[resilient(circuit(name = "declared", failure_threshold = 2), bulkhead = 3, rate_limit = 50)]
+async fn never_called() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[test]
+fn everything_declared_is_listed_before_its_first_call() {
+    let process = registry();
+    assert_eq!(process.circuit("declared").unwrap().state(), CircuitState::Closed);
+    assert_eq!(process.bulkhead("declared").unwrap().max(), 3);
+    assert_eq!(process.limiter("declared").unwrap().available(), 50);
+    assert_eq!(process.site("behaviour::registry::never_called").unwrap().calls, 0);
+    let names: Vec<_> = process.circuits().iter().map(|circuit| circuit.name().to_owned()).collect();
+    assert!(names.is_sorted() && names.iter().any(|name| name == "declared"));
+    drop(never_called());
+}
+
+#[test]
+fn looking_up_a_mistyped_name_is_none_and_creates_nothing() {
+    let registry = Registry::new();
+    let before = registry.circuits().len();
+    for name in ["declard", "", "declared ", &"x".repeat(10_000), "a\u{0}b"] {
+        assert!(registry.circuit(name).is_none() && registry.bulkhead(name).is_none());
+        assert!(registry.limiter(name).is_none() && registry.site(name).is_none());
+    }
+    assert_eq!(registry.circuits().len(), before);
+}
+
+#[test]
+fn a_name_is_registered_once() {
+    let registry = Registry::new();
+    let circuit = |name: &str| CircuitBreaker::builder(name).build().unwrap();
+    let mine = registry.register_circuit(circuit("mine")).unwrap();
+    assert!(std::sync::Arc::ptr_eq(&mine, &registry.circuit("mine").unwrap()));
+    for taken in ["mine", "declared"] {
+        let error = registry.register_circuit(circuit(taken)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "circuit `{taken}` is registered already; look it up and `configure` it, or choose another name"
+            )
+        );
+    }
+}
+
+#[resilient(circuit(name = "settings", failure_threshold = 1))]
+async fn fails() -> Result<(), TestError> {
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_from_code_beat_declarations_and_keep_the_entry() {
+    let registry = Registry::new();
+    let circuit = registry.circuit("settings").unwrap();
+    circuit.configure(circuit.settings().failure_threshold(3)).unwrap();
+    for expected in [false, false, true] {
+        registry.scope(fails()).await.unwrap_err();
+        assert_eq!(circuit.is_open(), expected);
+    }
+    let error = circuit.configure(circuit.settings().probes(0)).unwrap_err();
+    assert_eq!((error.key(), circuit.is_open()), ("probes", true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn registries_share_no_state_and_tasks_do_not_inherit_a_scope() {
+    let (one, two) = (Registry::new(), Registry::new());
+    one.circuit("settings").unwrap().force_open();
+    let in_scope = one.scope(async {
+        let nested = two.scope(fails()).await.unwrap_err();
+        assert!(matches!(nested, TestError::Failed(_)));
+        let refused = fails().await.unwrap_err().refusal();
+        let spawned = tokio::spawn(async { Registry::current().circuit("settings").unwrap().state() });
+        (refused.kind(), spawned.await.unwrap())
+    });
+    assert_eq!(in_scope.await, (ErrorKind::CircuitOpen, CircuitState::Closed));
+    assert!(two.circuit("settings").unwrap().is_open(), "tripped by its own failure");
+}
+
+mod rivals {
+    //! Two functions that disagree about one circuit.
+    use super::{TestError, resilient};
+
+    #[resilient(circuit(name = "disputed", open_ms = 1_000), bulkhead = 5)]
+    pub(super) async fn first() -> Result<(), TestError> {
+        Ok(())
+    }
+
+    #[resilient(circuit(name = "disputed", open_ms = 2_000), bulkhead = 5)]
+    pub(super) async fn second() -> Result<(), TestError> {
+        Ok(())
+    }
+
+    #[resilient(circuit = "disputed")]
+    pub(super) async fn joins() -> Result<(), TestError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn conflicting_declarations_are_reported_and_the_first_wins() {
+    let registry = Registry::new();
+    let (first, second, joins) = tokio::join!(
+        registry.scope(rivals::first()),
+        registry.scope(rivals::second()),
+        registry.scope(rivals::joins())
+    );
+    assert!(first.is_ok() && second.is_ok() && joins.is_ok());
+    let conflicts: Vec<_> =
+        registry.conflicts().into_iter().filter(|conflict| conflict.name == "disputed").collect();
+    let told: Vec<_> = conflicts
+        .iter()
+        .map(|conflict| (conflict.kind, conflict.key, &*conflict.used, &*conflict.ignored))
+        .collect();
+    let expected = [("circuit", "open_ms", "1s", "2s"), ("circuit", "half_open_max_ms", "1s", "2s")];
+    assert_eq!(told, expected);
+    assert!(conflicts[0].used_at.line < conflicts[0].ignored_at.line);
+    assert!(conflicts[0].used_at.file.ends_with("registry.rs"));
+    assert!(registry.unhealthy().iter().any(|item| item.kind == "conflict" && item.name == "disputed"));
+    // All three go through one circuit.
+    assert_eq!(registry.circuit("disputed").unwrap().snapshot().succeeded, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_tell_what_happened_and_a_slow_reader_never_holds_up_a_call() {
+    let registry = Registry::new();
+    let mut events = registry.subscribe();
+    let known = registry.conflicts().len();
+    for conflict in registry.conflicts() {
+        assert_eq!(events.recv().await, Some(Event::Conflict(conflict)));
+    }
+    assert!(known > 0, "the disputed circuit");
+    registry.scope(fails()).await.unwrap_err();
+    registry.scope(fails()).await.unwrap_err();
+    let Some(Event::Transition(change)) = events.recv().await else { panic!("the trip comes first") };
+    assert_eq!((change.circuit, change.to), ("settings".into(), CircuitState::Open));
+    let site = resilience_runtime::Name::from("behaviour::registry::fails");
+    assert_eq!(events.recv().await, Some(Event::Refused { site, kind: ErrorKind::CircuitOpen }));
+    for _ in 0..3_000 {
+        registry.scope(fails()).await.unwrap_err();
+    }
+    assert!(events.recv().await.is_some());
+    assert_eq!(events.lost(), 3_000 - 1_024);
+    drop(registry);
+    while events.recv().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_closes_circuits_and_starts_the_numbers_at_zero() {
+    let registry = Registry::new();
+    registry.scope(fails()).await.unwrap_err();
+    registry.reset();
+    let (circuit, site) =
+        (registry.circuit("settings").unwrap(), registry.site("behaviour::registry::fails").unwrap());
+    assert_eq!((circuit.state(), circuit.snapshot().failed), (CircuitState::Closed, 0));
+    assert_eq!((site.calls, site.failed, site.latency), (0, 0, None));
+}
+
+#[resilient(bulkhead(max = 1, queue = 1, wait_ms = 60_000, name = "slow"))]
+async fn slow() -> Result<(), TestError> {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_refuses_new_calls_and_waits_for_running_ones() {
+    let registry = Registry::new();
+    let start = tokio::time::Instant::now();
+    let mut running = tokio_test::task::spawn(registry.scope(slow()));
+    let mut queued = tokio_test::task::spawn(registry.scope(slow()));
+    assert!(running.poll().is_pending() && queued.poll().is_pending());
+    assert!(!registry.shutdown(Duration::from_secs(1)).await, "one is still running");
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    assert!(queued.is_woken());
+    let refused = tokio_test::assert_ready_err!(queued.poll()).refusal();
+    assert_eq!(refused.kind(), ErrorKind::ShutDown);
+    let refused = registry.scope(slow()).await.unwrap_err().refusal();
+    assert_eq!(refused.to_string(), "`behaviour::registry::slow` is shut down");
+    let (ended, result) = tokio::join!(registry.shutdown(Duration::from_secs(60)), async {
+        std::future::poll_fn(|_| running.poll()).await
+    });
+    assert!(ended && result.is_ok());
+}
