@@ -70,7 +70,7 @@ impl Body<'_> {
     fn call(&self) -> TokenStream {
         let p = self.p;
         let round = self.round();
-        let again = self.policy.retry.is_some();
+        let again = self.policy.repeats();
         let Some(fallback) = &self.policy.fallback else {
             if !self.policy.can_refuse() {
                 return if again { hygienic!(loop { #round }) } else { round };
@@ -102,7 +102,7 @@ impl Body<'_> {
         let attempt = self.attempt();
         let settle = self.settle();
         let leave = self.leave();
-        let again = self.policy.retry.is_some();
+        let again = self.policy.repeats();
         let answered = if again {
             hygienic! {
                 match #settle {
@@ -231,7 +231,7 @@ impl Body<'_> {
     /// Whether anything but one attempt looks at the arguments.
     fn is_shared(&self) -> bool {
         let policy = self.policy;
-        policy.retry.is_some()
+        policy.repeats()
             || [&policy.fallback, &policy.classify, &policy.failure_if].into_iter().flatten().any(|expr| {
                 self.shape.bindings.iter().any(|binding| mentions(self.users(expr), &binding.name))
             })
@@ -292,7 +292,7 @@ impl Body<'_> {
                     }
                 }
             }
-            (None, false) if self.policy.retry.is_none() => hygienic! {
+            (None, false) if !self.policy.repeats() => hygienic! {
                 call.finish(false);
                 out
             },

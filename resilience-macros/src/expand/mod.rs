@@ -155,7 +155,7 @@ fn check_arguments(policy: &Policy, shape: &Shape, clones: &[Ident], errors: &mu
             errors.at(name.span(), format!("`clone({name})`: there is no argument `{name}`"));
         }
     }
-    if policy.retry.is_none() {
+    if !policy.repeats() {
         return;
     }
     for binding in &shape.bindings {

@@ -71,6 +71,8 @@ fn an_attempt_owns_its_arguments_only_if_nothing_else_looks_at_them() {
         ("", true),
         ("timeout_ms = 1", true),
         ("retry = 1", false),
+        ("retry = 0", true),
+        ("retry = N", false),
         ("fallback = |e| Ok(1)", true),
         ("fallback = |e| Ok(id)", false),
         ("fallback = other", true),

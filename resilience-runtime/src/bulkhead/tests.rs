@@ -169,8 +169,10 @@ fn a_compact_bulkhead_behaves_the_same() {
     assert_eq!((snapshot.accepted, snapshot.in_flight, snapshot.waits.unwrap().count), (3, 2, 1));
 }
 
-/// The budget of a call's future is 256 bytes for four policies, and the place is this one's share.
+/// The budget of a call's future is 256 bytes for four policies; the place is this one's share.
 #[test]
-fn a_place_is_small() {
+fn a_place_and_a_bulkhead_are_small() {
     assert!(size_of::<super::Place>() <= 24, "{} bytes", size_of::<super::Place>());
+    // What a compact one keeps on the heap comes to five cache line pairs and a histogram of 200 bytes.
+    assert!(size_of::<Bulkhead>() <= 256, "{} bytes", size_of::<Bulkhead>());
 }

@@ -2,21 +2,27 @@
 
 mod breaker;
 mod builder;
+mod control;
+mod failures;
 mod listeners;
 mod permit;
+mod policy;
 mod rules;
 mod run;
+mod settle;
 mod shell;
 mod snapshot;
+mod state;
+mod transition;
 mod word;
 
-pub(crate) use self::shell::{Outcome, Ticket};
+pub(crate) use self::settle::{Outcome, Ticket};
 pub use self::{
     breaker::CircuitBreaker,
     builder::CircuitBreakerBuilder,
     listeners::FailureReport,
     permit::Permit,
-    rules::{TripPolicy, WindowTotals},
-    run::CircuitRun,
+    policy::{TripPolicy, WindowTotals},
+    run::{By, CircuitRun, Judge},
     snapshot::{CircuitSnapshot, LastTransition, LoggedOutcome},
 };

@@ -132,11 +132,14 @@ mod tests {
     #[test]
     fn an_entry_goes_with_its_last_user_unless_someone_holds_it() {
         let (named, name) = (Named::new(), Name::from_static("a"));
-        drop((named.join(&name, || 1), named.join(&name, || 2)));
+        let (first, second) = (named.join(&name, || 1), named.join(&name, || 2));
+        drop(first);
         named.leave(&name);
         assert_eq!(named.get("a").as_deref(), Some(&1));
+        assert!(!named.is_shared(&name));
         let held = named.get("a");
         assert!(named.is_shared(&name));
+        drop(second);
         named.leave(&name);
         assert!(named.get("a").is_some());
         drop(held);

@@ -232,7 +232,7 @@ pub struct BudgetSnapshot {
 
 #[inline]
 fn second(now: Instant) -> u64 {
-    now.as_nanos() / 1_000_000_000
+    (now.as_nanos() / 1_000_000_000).min(u64::MAX >> SECOND_SHIFT)
 }
 
 #[inline]

@@ -44,6 +44,9 @@ fn names_and_permits_show_what_they_belong_to() {
     drop(owned);
     let permit = bulkhead.try_acquire().unwrap();
     assert_eq!(format!("{permit:?}"), "BulkheadPermit(\"db\")");
+    let text = format!("{bulkhead:?}");
+    assert_eq!(text, "Bulkhead { name: \"db\", max: 1, in_flight: 1, waiting: 0, .. }");
+    assert_eq!(format!("{:?}", bulkhead.run(endless())), "Run { permit: None, .. }");
 }
 
 #[test]
@@ -60,8 +63,10 @@ fn an_owned_permit_outlives_every_other_handle() {
 #[test]
 fn futures_and_permits_can_be_sent() {
     fn sendable<T: Send>(_: &T) {}
+    fn shareable<T: Sync + std::panic::RefUnwindSafe>(_: &T) {}
     let bulkhead = std::sync::Arc::new(Bulkhead::new("db", 3).unwrap());
     sendable(&bulkhead);
+    shareable(&bulkhead);
     sendable(&bulkhead.acquire());
     sendable(&bulkhead.run(endless()));
     sendable(&bulkhead.try_acquire().unwrap());
