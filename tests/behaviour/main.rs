@@ -3,6 +3,7 @@
 mod counts;
 mod dynamic;
 mod error;
+mod floors;
 mod guarantees;
 mod health;
 mod order;
