@@ -75,6 +75,15 @@ pub enum ResilienceError {
         /// The limit that passed.
         after: Duration,
     },
+    /// All worker threads are busy, and the queue is full.
+    WorkersBusy {
+        /// Which worker pool.
+        workers: Name,
+        /// How many jobs it runs at once.
+        threads: usize,
+        /// How many more it lets wait.
+        queue: usize,
+    },
 }
 
 impl ResilienceError {
@@ -88,6 +97,7 @@ impl ResilienceError {
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::ShutDown { .. } => ErrorKind::ShutDown,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
+            Self::WorkersBusy { .. } => ErrorKind::WorkersBusy,
         }
     }
 
@@ -110,7 +120,8 @@ impl ResilienceError {
             | Self::PoolExhausted { pool: name, .. }
             | Self::RateLimited { limiter: name, .. }
             | Self::ShutDown { name }
-            | Self::TimedOut { site: name, .. } => name,
+            | Self::TimedOut { site: name, .. }
+            | Self::WorkersBusy { workers: name, .. } => name,
         }
     }
 }
@@ -137,6 +148,9 @@ impl fmt::Display for ResilienceError {
             }
             Self::ShutDown { name } => write!(f, "`{name}` is shut down"),
             Self::TimedOut { site, after } => write!(f, "`{site}` timed out after {}", Seconds(*after)),
+            Self::WorkersBusy { workers, threads, queue } => {
+                write!(f, "worker pool `{workers}` is busy with {threads} running and {queue} queued")
+            }
         }
     }
 }
@@ -152,6 +166,7 @@ impl Error for ResilienceError {
             ErrorKind::RateLimited => &Marker(ErrorKind::RateLimited),
             ErrorKind::ShutDown => &Marker(ErrorKind::ShutDown),
             ErrorKind::TimedOut => &Marker(ErrorKind::TimedOut),
+            ErrorKind::WorkersBusy => &Marker(ErrorKind::WorkersBusy),
         })
     }
 }
@@ -173,6 +188,8 @@ pub enum ErrorKind {
     ShutDown,
     /// A limit that passed.
     TimedOut,
+    /// A worker pool with a full queue.
+    WorkersBusy,
 }
 
 impl ErrorKind {
@@ -219,6 +236,7 @@ impl fmt::Display for Marker {
             ErrorKind::RateLimited => "refused by a rate limiter",
             ErrorKind::ShutDown => "refused after shutdown",
             ErrorKind::TimedOut => "stopped by a timeout",
+            ErrorKind::WorkersBusy => "refused by a busy worker pool",
         })
     }
 }
@@ -410,6 +428,10 @@ mod tests {
             (
                 ResilienceError::TimedOut { site: NAME, after: Duration::from_secs(2) },
                 "`db` timed out after 2.0 s",
+            ),
+            (
+                ResilienceError::WorkersBusy { workers: NAME, threads: 4, queue: 100 },
+                "worker pool `db` is busy with 4 running and 100 queued",
             ),
         ];
         for (error, text) in table {

@@ -4,11 +4,13 @@
 mod clock;
 mod name;
 mod sync;
+mod unwind;
 // floor 1
 mod backoff;
 mod class;
 mod error;
 mod events;
+mod gate;
 mod queue;
 mod settings;
 mod stats;
@@ -17,8 +19,10 @@ mod window;
 pub mod bulkhead;
 pub mod circuit;
 pub mod limiter;
+pub mod pool;
 pub mod retry;
 pub mod timeout;
+pub mod worker;
 // floor 3
 pub mod health;
 pub mod registry;
@@ -40,6 +44,7 @@ pub use crate::{
     events::{
         CircuitState, Conflict, Event, EventReceiver, Subscription, Transition, TransitionReason, TripReason,
     },
+    gate::{Gate, GateOutcome},
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
@@ -53,7 +58,9 @@ pub use crate::{
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
+    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Pooled},
     registry::{DynamicNames, Registry, SiteSnapshot, registry},
     retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
     timeout::Timeout,
+    worker::{WorkerError, WorkerPool, WorkerSnapshot},
 };

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Block, Expr, Stmt, spanned::Spanned};
+use syn::{Block, Expr, LitStr, Stmt, spanned::Spanned};
 
 use super::{
     hygienic,
@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Everything that stands in the place of the user's body.
-pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], function: &Ident) -> TokenStream {
+pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], label: &LitStr) -> TokenStream {
     let p = site::support(policy);
     let output = without_impl_trait(shape.output.clone()).to_token_stream();
     let body = Body { policy, shape, clones, p: &p, output };
-    let site = site::declaration(policy, &p, function);
+    let site = site::declaration(policy, &p, label);
     let begin = body.begin();
     let call = body.call();
     hygienic! {

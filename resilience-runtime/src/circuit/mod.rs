@@ -4,6 +4,7 @@ mod breaker;
 mod builder;
 mod control;
 mod failures;
+mod gate;
 mod listeners;
 mod permit;
 mod policy;

@@ -72,23 +72,16 @@ impl<T> Queue<T> {
     ///
     /// If four billion places are taken.
     pub(crate) fn enter(&mut self) -> Ticket {
-        let slot = Slot { previous: self.tail, next: NONE, waker: None, state: State::Waiting };
-        let index = self.vacant;
-        let index = if index == NONE {
-            assert!(self.slots.len() < NONE as usize, "too many waiters");
-            self.slots.push(slot);
-            (self.slots.len() - 1) as u32
-        } else {
-            self.vacant = mem::replace(&mut self.slots[index as usize], slot).next;
-            index
-        };
-        match self.tail {
-            NONE => self.head = index,
-            tail => self.slots[tail as usize].next = index,
-        }
-        self.tail = index;
-        self.waiting += 1;
-        Ticket(index)
+        self.link(self.tail, NONE)
+    }
+
+    /// Takes a place in front of everybody: for somebody who has had their turn and needs another.
+    ///
+    /// # Panics
+    ///
+    /// If four billion places are taken.
+    pub(crate) fn enter_first(&mut self) -> Ticket {
+        self.link(NONE, self.head)
     }
 
     /// Gives `value` to whoever has waited longest, and returns whom to wake, if it was polled already. Without
@@ -157,6 +150,30 @@ impl<T> Queue<T> {
         }
         self.unlink(index);
         Some(&mut self.slots[index as usize])
+    }
+
+    /// Puts a waiter into the chain.
+    fn link(&mut self, previous: u32, next: u32) -> Ticket {
+        let slot = Slot { previous, next, waker: None, state: State::Waiting };
+        let index = self.vacant;
+        let index = if index == NONE {
+            assert!(self.slots.len() < NONE as usize, "too many waiters");
+            self.slots.push(slot);
+            (self.slots.len() - 1) as u32
+        } else {
+            self.vacant = mem::replace(&mut self.slots[index as usize], slot).next;
+            index
+        };
+        match previous {
+            NONE => self.head = index,
+            previous => self.slots[previous as usize].next = index,
+        }
+        match next {
+            NONE => self.tail = index,
+            next => self.slots[next as usize].previous = index,
+        }
+        self.waiting += 1;
+        Ticket(index)
     }
 
     /// Takes a waiter out of the chain.

@@ -98,6 +98,7 @@ fn places_are_reused() {
 #[derive(Clone, Debug)]
 enum Step {
     Enter,
+    EnterFirst,
     HandOver,
     Leave(usize),
     Poll(usize),
@@ -106,6 +107,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => Just(Step::Enter),
+        1 => Just(Step::EnterFirst),
         2 => Just(Step::HandOver),
         1 => any::<usize>().prop_map(Step::Leave),
         2 => any::<usize>().prop_map(Step::Poll),
@@ -124,6 +126,10 @@ proptest! {
                 Step::Enter => {
                     tickets.push((number, Some(queue.enter())));
                     waiting.push_back(number);
+                }
+                Step::EnterFirst => {
+                    tickets.push((number, Some(queue.enter_first())));
+                    waiting.push_front(number);
                 }
                 Step::HandOver => match waiting.pop_front() {
                     Some(first) => {

@@ -6,7 +6,7 @@
 mod lock;
 pub(crate) mod stripe;
 
-pub(crate) use self::lock::Mutex;
+pub(crate) use self::lock::{Condvar, Mutex};
 
 #[cfg(not(resilience_loom))]
 pub(crate) use std::sync::atomic;

@@ -1,0 +1,144 @@
+//! Checkout, return, cancellation and resizing under every interleaving.
+//!
+//! Mutations that were seen to fail: a waiter that gives up drops what it was handed (`hand_over_against_cancel`
+//! deadlocks); `put` looks for waiters and pushes to the idle ones under two separate locks
+//! (`return_against_checkout` deadlocks); `resize` serves no waiters (`resize_against_waiting` deadlocks).
+
+use std::time::Duration;
+
+use ::loom::{future::block_on, thread};
+
+use super::*;
+
+fn small_pool(max_size: usize) -> Arc<ConnectionPool<Scripted>> {
+    let pool = builder(&Scripted::default()).max_size(max_size).acquire_timeout(Duration::MAX);
+    Arc::new(pool.build().unwrap())
+}
+
+#[test]
+fn return_against_checkout() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let caller = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
+        };
+        drop(held);
+        caller.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!(pool.snapshot().idle, 1);
+    });
+}
+
+#[test]
+fn hand_over_against_cancel() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let fickle = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let mut caller = Box::pin(pool.acquire());
+                let _ = poll(&mut caller);
+            })
+        };
+        let patient = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
+        };
+        drop(held);
+        fickle.join().unwrap();
+        patient.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!(pool.snapshot().size(), 1);
+    });
+}
+
+#[test]
+fn discard_against_waiting() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let caller = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
+        };
+        held.discard();
+        caller.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!(pool.snapshot().size(), 1);
+    });
+}
+
+#[test]
+fn right_against_cancel() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let fickle = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                let mut caller = Box::pin(pool.acquire());
+                let _ = poll(&mut caller);
+            })
+        };
+        let patient = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
+        };
+        held.discard();
+        fickle.join().unwrap();
+        patient.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!(pool.snapshot().size(), 1);
+    });
+}
+
+#[test]
+fn resize_against_waiting() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let caller = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
+        };
+        pool.resize(2).unwrap();
+        caller.join().unwrap();
+        drop(held);
+        check_books(&pool, 0);
+        assert!(pool.snapshot().idle <= 2);
+    });
+}
+
+#[test]
+fn shrinking_against_return() {
+    ::loom::model(|| {
+        let pool = small_pool(2);
+        let held = [now(pool.acquire()).unwrap(), now(pool.acquire()).unwrap()];
+        let holder = thread::spawn(move || drop(held));
+        pool.resize(1).unwrap();
+        holder.join().unwrap();
+        check_books(&pool, 0);
+        assert!(pool.snapshot().size() <= 1);
+    });
+}
+
+#[test]
+fn close_against_return_and_waiting() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let caller = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || drop(block_on(pool.acquire())))
+        };
+        let holder = thread::spawn(move || drop(held));
+        pool.close();
+        caller.join().unwrap();
+        holder.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!(pool.snapshot().size(), 0);
+    });
+}
