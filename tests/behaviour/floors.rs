@@ -10,8 +10,8 @@ use std::{
 /// The modules of the runtime, floor by floor. A module imports from lower floors, and on its own floor from those
 /// named before it.
 const FLOORS: [&[&str]; 6] = [
-    &["clock", "name", "sync"],
-    &["error", "class", "settings", "backoff", "events", "queue", "stats", "window"],
+    &["clock", "name", "sync", "unwind"],
+    &["error", "class", "settings", "backoff", "events", "gate", "queue", "stats", "window"],
     PRIMITIVES,
     &["registry", "health"],
     &["call", "policy"],
@@ -27,6 +27,10 @@ fn a_module_imports_only_from_lower_floors() {
     let mut wrong = BTreeSet::new();
     for file in rust_files(&source) {
         let relative = file.strip_prefix(&source).unwrap();
+        // Tests use the library as its users do, by what it re-exports.
+        if relative.iter().any(|part| part == "tests" || part == "tests.rs") {
+            continue;
+        }
         let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
         for import in imports(&fs::read_to_string(&file).unwrap()) {
             // A macro that is exported lies at the root, wherever it is written.

@@ -7,5 +7,6 @@ mod floors;
 mod guarantees;
 mod health;
 mod order;
+mod readme;
 mod registry;
 mod retry;

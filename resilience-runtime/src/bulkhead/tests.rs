@@ -11,8 +11,8 @@ use super::{
     stripes::Stripes,
 };
 use crate::{
+    BulkheadSettings,
     clock::{self, Instant},
-    settings::BulkheadSettings,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
