@@ -122,11 +122,8 @@ async fn a_session_ended_by_the_server_in_the_middle_of_a_query_is_not_reused() 
     let db = pool(&server, 2, Duration::from_secs(10));
     let (victim, other) = (db.acquire().await.unwrap(), db.acquire().await.unwrap());
     let id = process_id(&victim).await.unwrap();
-    let (query, end) = tokio::join!(
-        bounded(victim.query_one("SELECT pg_sleep(20)", &[])),
-        other.query_one("SELECT pg_terminate_backend($1)", &[&id]),
-    );
-    end.unwrap();
+    let terminate = async { other.query_one("SELECT pg_terminate_backend($1)", &[&id]).await.unwrap() };
+    let (query, _) = tokio::join!(bounded(victim.query_one("SELECT pg_sleep(20)", &[])), terminate);
     assert!(query.is_err());
     drop(other);
     // The client's task learns that the socket is closed a moment after the query's error.
