@@ -107,7 +107,7 @@ fn again(krate: &Path, folder: &Path, arguments: &[&str]) -> Result<Duration, Bo
 
 fn cargo(krate: &Path, target: &Path, arguments: &[&str]) -> Result<Duration, Box<dyn Error>> {
     let start = now();
-    let status = Command::new(env!("CARGO"))
+    let status = Command::new("cargo")
         .args(arguments)
         .arg("--quiet")
         .current_dir(krate)

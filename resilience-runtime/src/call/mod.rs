@@ -48,6 +48,8 @@ const IN_USER_CODE: u8 = 1 << 1;
 const SETTLED: u8 = 1 << 2;
 /// The last failure was not retried because no retry was left.
 const EXHAUSTED: u8 = 1 << 3;
+/// The call was not admitted at once.
+const HINDERED: u8 = 1 << 5;
 /// A permit of the circuit is held.
 const HOLDS_PERMIT: u8 = 1 << 4;
 
@@ -128,14 +130,14 @@ impl<'h> Call<'h> {
             return self.pass_bulkhead(None);
         };
         match limiter.reserve(now, self.remaining(now).min(limiter.wait())) {
-            Ok(reservation) if reservation.waits => Admission::Wait(Waiting::turn(reservation)),
+            Ok(reservation) if reservation.waits => self.waits(Waiting::turn(reservation)),
             Ok(reservation) => self.pass_bulkhead(Some(reservation)),
             Err(error) => self.refused(error),
         }
     }
 
     /// The chain from the bulkhead on. A call that is refused here was not worth its reservation.
-    #[inline]
+    #[inline(always)]
     fn pass_bulkhead(&mut self, reservation: Option<Reservation>) -> Admission {
         if let Some(bulkhead) = &self.handles.bulkhead {
             if bulkhead.try_take() {
@@ -161,7 +163,7 @@ impl<'h> Call<'h> {
             return self.admitted();
         };
         match bulkhead.enter(|| self.attempt_begun) {
-            Ok(place) => Admission::Wait(Waiting::slot(place)),
+            Ok(place) => self.waits(Waiting::slot(place)),
             Err(error) => {
                 self.give_back(reservation);
                 self.refused(error)
@@ -188,6 +190,26 @@ impl<'h> Call<'h> {
         }
     }
 
+    /// Counts a call that is not admitted at once, whatever becomes of it.
+    #[cold]
+    fn hinder(&mut self) {
+        if self.attempts == 0 && self.flags & HINDERED == 0 {
+            self.flags |= HINDERED;
+            self.handles.stats.count(SiteCount::Hindered);
+        }
+    }
+
+    #[cold]
+    fn waits(&mut self, waiting: Waiting) -> Admission {
+        self.hinder();
+        Admission::Wait(waiting)
+    }
+
+    #[cold]
+    fn count_attempt(&self) {
+        self.handles.stats.count(SiteCount::FurtherAttempts);
+    }
+
     #[inline]
     fn hold(&mut self, ticket: Ticket) {
         self.ticket = ticket;
@@ -196,8 +218,10 @@ impl<'h> Call<'h> {
 
     #[inline]
     fn admitted(&mut self) -> Admission {
+        if self.attempts > 0 || self.flags & HINDERED != 0 {
+            self.count_attempt();
+        }
         self.attempts = self.attempts.saturating_add(1);
-        self.handles.stats.count(SiteCount::Attempts);
         Admission::Admitted
     }
 
@@ -333,6 +357,7 @@ impl<'h> Call<'h> {
     /// Counts a refusal; the call is over.
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
+        self.hinder();
         self.flags |= SETTLED;
         let handles = &*self.handles;
         handles.stats.refused(error.kind());
@@ -340,7 +365,7 @@ impl<'h> Call<'h> {
         error
     }
 
-    #[inline]
+    #[inline(always)]
     fn conclude(&mut self, count: SiteCount, now: Instant, stripe: Stripe) {
         self.flags |= SETTLED;
         self.handles.stats.conclude(count, now.nanos_since(self.begun), stripe);
@@ -429,6 +454,7 @@ impl<'h> Call<'h> {
     /// What a call that ends without a result leaves behind: nothing, and one count.
     #[cold]
     fn abandon(&mut self) {
+        self.hinder();
         self.release_slot(stripe::current());
         let panicked = self.flags & IN_USER_CODE != 0;
         let outcome = if panicked { Outcome::Panicked } else { Outcome::Cancelled };
