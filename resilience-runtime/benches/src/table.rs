@@ -63,7 +63,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// A comparison of throughputs, from the times of a call.
+    /// A comparison of throughputs, from the times of a call; a budget of zero is none.
     #[must_use]
     pub fn throughput(what: &str, peer: &str, ours: f64, theirs: f64, budget: f64) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Outcome {
             ours,
             theirs,
             ratio: theirs / ours,
-            budget: Budget::Throughput(budget),
+            budget: if budget > 0.0 { Budget::Throughput(budget) } else { Budget::None },
             allocations: None,
             futures: (None, None),
         }
