@@ -94,6 +94,19 @@ pub(crate) fn serialize_millis<S: serde::Serializer>(
     serializer.serialize_f64(duration.as_secs_f64() * 1e3)
 }
 
+/// The same where there may be none.
+#[cfg(feature = "serde")]
+#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(crate) fn serialize_optional_millis<S: serde::Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => serialize_millis(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Tokio's clock, which paused tests drive.
 #[cfg(any(debug_assertions, feature = "test-util"))]
 mod source {

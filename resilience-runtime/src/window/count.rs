@@ -73,7 +73,7 @@ pub(super) struct CountWindow {
 #[derive(Debug)]
 struct Ring {
     slots: Box<[AtomicU32]>,
-    longer: OnceLock<Box<Ring>>,
+    longer: OnceLock<Box<Self>>,
 }
 
 impl CountWindow {
@@ -98,8 +98,9 @@ impl CountWindow {
 
     pub(super) fn clear(&self, generation: u32) {
         let tag = generation & TAG_MASK;
-        self.sums.store(clean(tag), Ordering::Release);
-        self.cursor.store(u64::from(tag) << TAG_SHIFT, Ordering::Release);
+        // Swapped, not stored: among exchanges a word has one order, which also loom knows.
+        self.sums.swap(clean(tag), Ordering::AcqRel);
+        self.cursor.swap(u64::from(tag) << TAG_SHIFT, Ordering::AcqRel);
         if self.wiped.swap(generation >> WIPE_BITS, Ordering::AcqRel) != generation >> WIPE_BITS {
             let mut next = self.ring.get();
             while let Some(ring) = next {
@@ -114,11 +115,9 @@ impl CountWindow {
         let tag = generation & TAG_MASK;
         let cursor = self.cursor.load(Ordering::Acquire);
         let len = self.len.load(Ordering::Acquire);
-        let healthy = !kind.failure && !kind.slow;
-        if healthy && claimed(cursor, tag).is_some_and(|claimed| claimed >= len) {
-            if self.sums.load(Ordering::Acquire) == clean(tag) {
-                return Some(Sums { calls: len, failures: 0, slow: 0 });
-            }
+        let full = claimed(cursor, tag).is_some_and(|claimed| claimed >= len);
+        if kind == Kind::default() && full && self.sums.load(Ordering::Acquire) == clean(tag) {
+            return Some(Sums { calls: len, failures: 0, slow: 0 });
         }
         self.write(tag, len, kind, cursor)
     }

@@ -5,6 +5,8 @@
 //! window empty, and whoever still reports to the old one finds that it is gone.
 
 mod count;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod time;
 
 use std::sync::OnceLock;
