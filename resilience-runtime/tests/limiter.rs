@@ -196,8 +196,11 @@ async fn run_refuses_without_touching_the_future() {
     let error = limiter.run(body).await.unwrap_err();
     assert_eq!(error.refusal().map(ResilienceError::kind), Some(ErrorKind::RateLimited));
     advance(MS(1_000)).await;
-    let slow = async { Ok::<_, ()>(sleep(MS(5)).await) };
-    assert_eq!(limiter.run(slow).await, Ok(()), "its turn is taken once, however often it is polled");
+    let slow = async {
+        sleep(MS(5)).await;
+        Ok::<_, ()>(2)
+    };
+    assert_eq!(limiter.run(slow).await, Ok(2), "its turn is taken once, however often it is polled");
     advance(MS(1_000)).await;
     assert_eq!(limiter.run(ready(Err::<(), _>("no"))).await, Err(CallError::Failed("no")));
 }

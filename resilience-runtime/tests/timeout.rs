@@ -23,7 +23,11 @@ fn timed_out(site: &'static str, millis: u64) -> ResilienceError {
 async fn stops_at_the_limit() {
     let start = Instant::now();
     let timeout = Timeout::named("users", MS(250));
-    let answer = timeout.run(async { Ok::<_, ()>(sleep(MS(251)).await) }).await;
+    let slow = async {
+        sleep(MS(251)).await;
+        Ok::<_, ()>(1)
+    };
+    let answer = timeout.run(slow).await;
     assert_eq!(answer, Err(CallError::Refused(timed_out("users", 250))));
     assert_eq!(Instant::now().saturating_since(start), MS(250));
     assert_eq!(timeout.wrap(async { sleep(MS(249)).await }).await, Ok(()));
