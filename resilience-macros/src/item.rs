@@ -1,7 +1,7 @@
 //! The item below the attribute. Bodies stay raw tokens: half-typed ones keep the errors they have without the attribute.
 
 use proc_macro2::{Group, TokenStream, TokenTree};
-use quote::{ToTokens, TokenStreamExt};
+use quote::{ToTokens, TokenStreamExt, quote};
 use syn::{
     Attribute, Ident, Signature, Token, Visibility, braced,
     parse::{Parse, ParseStream},
@@ -107,6 +107,18 @@ impl Parse for Impl {
             members.push(content.parse()?);
         }
         Ok(Self { head, brace, members })
+    }
+}
+
+impl Impl {
+    /// The name of the type, without its path and arguments.
+    pub(crate) fn type_name(&self) -> Option<String> {
+        let head = &self.head;
+        let block: syn::ItemImpl = syn::parse2(quote!(#head {})).ok()?;
+        match *block.self_ty {
+            syn::Type::Path(path) => Some(path.path.segments.last()?.ident.to_string()),
+            _ => None,
+        }
     }
 }
 

@@ -331,6 +331,28 @@ impl InvalidSettings {
     pub const fn reason(&self) -> &'static str {
         self.reason
     }
+
+    /// Fails the evaluation of a constant with the text of [`Display`](fmt::Display), which constants cannot format.
+    pub(crate) const fn fail(&self) -> ! {
+        let mut text = [0; 256];
+        let mut end = 0;
+        let parts = ["`", self.key, "` ", self.reason];
+        let mut part = 0;
+        while part < parts.len() {
+            let bytes = parts[part].as_bytes();
+            let mut byte = 0;
+            while byte < bytes.len() && end < text.len() {
+                text[end] = bytes[byte];
+                byte += 1;
+                end += 1;
+            }
+            part += 1;
+        }
+        match std::str::from_utf8(text.split_at(end).0) {
+            Ok(text) => panic!("{}", text),
+            Err(_) => panic!("{}", self.reason),
+        }
+    }
 }
 
 /// The registry holds something of that kind and name already.
@@ -401,6 +423,12 @@ mod tests {
             assert_eq!(ErrorKind::of(&*error), Some(ErrorKind::TimedOut), "{error:?}");
         }
         assert_eq!(ErrorKind::of(&std::io::Error::other("x")), None);
+    }
+
+    #[test]
+    #[should_panic = "`window` must be at least 1"]
+    fn a_constant_fails_with_the_key_and_the_reason() {
+        InvalidSettings::new("window", "must be at least 1").fail();
     }
 
     #[test]

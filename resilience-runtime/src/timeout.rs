@@ -179,7 +179,7 @@ impl<F: Future> Future for TimeoutWrap<F> {
             return Poll::Ready(Ok(answer));
         }
         *this.progress = Progress::Pending(start);
-        ready!(poll_limit(this.timer, start.saturating_add(this.timeout.limit), cx));
+        ready!(poll_limit(this.timer, start, this.timeout.limit, cx));
         *this.progress = Progress::Done;
         this.timeout.record(TimeoutOutcome::TimedOut, start);
         this.future.set(None);
@@ -187,18 +187,24 @@ impl<F: Future> Future for TimeoutWrap<F> {
     }
 }
 
-/// Ready at `limit`. The same for all futures, so compiled once.
-fn poll_limit(mut timer: Pin<&mut Option<Sleep>>, limit: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if limit == Instant::FAR {
+/// Ready `limit` after `start`. The same for all futures, so compiled once.
+fn poll_limit(
+    mut timer: Pin<&mut Option<Sleep>>,
+    start: Instant,
+    limit: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let end = start.saturating_add(limit);
+    if end == Instant::FAR {
         return Poll::Pending;
     }
     let armed = timer.is_some();
     if !armed {
-        timer.set(Some(clock::sleep_until(limit)));
+        timer.set(Some(clock::sleep_from(start, end)));
     }
     let fired = timer.as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
     // A future that always uses up the task's budget of progress leaves none to the timer, which then never fires.
-    if fired || armed && clock::now() >= limit { Poll::Ready(()) } else { Poll::Pending }
+    if fired || armed && clock::now() >= end { Poll::Ready(()) } else { Poll::Pending }
 }
 
 impl Timeout {

@@ -54,7 +54,7 @@ async fn async_function(error: CallError<Error>) -> Result<String, Error> {
 }
 
 mod other {
-    pub(super) use super::plain_function;
+    pub(super) use super::plain_function as elsewhere;
 }
 
 fn made(prefix: &'static str) -> impl FnOnce(CallError<Error>) -> Result<String, Error> {
@@ -76,7 +76,7 @@ mod forms {
 
     form!(path_of_a_function, plain_function);
     form!(path_of_an_async_function, async_function);
-    form!(path_with_module, crate::fallbacks::other::plain_function);
+    form!(path_with_module, other::elsewhere);
     form!(call, made("made"));
     form!(async_closure, async |error| async_function(error).await);
     form!(async_block, |error| async move { async_function(error).await });

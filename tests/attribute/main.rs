@@ -1,6 +1,7 @@
 //! The attribute on everything it may stand on: what it takes, what it leaves as it was, what it does.
 
 mod bodies;
+mod edition;
 mod errors;
 mod fallbacks;
 mod fixtures;

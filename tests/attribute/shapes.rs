@@ -357,3 +357,101 @@ annotated!(from_a_macro, 1 + 1, u8, |given| given + 1);
 fn functions_written_by_macros() {
     assert_eq!(now(from_a_macro(1)), Ok(2));
 }
+
+#[async_trait::async_trait]
+trait Keyed {
+    async fn get(&self, key: u8) -> Answer<u8>;
+    async fn put(&mut self, key: u8, more: Vec<u8>) -> Answer<usize>;
+    async fn count(&self) -> usize;
+}
+
+struct Above(u8);
+struct Below(u8);
+
+#[async_trait::async_trait]
+#[resilient(circuit(name = "shapes-above-{id}", id = self.0), retry = 1, timeout_ms = 5)]
+impl Keyed for Above {
+    async fn get(&self, key: u8) -> Answer<u8> {
+        Ok(self.0 + key)
+    }
+
+    #[resilient(retry = 0)]
+    async fn put(&mut self, key: u8, mut more: Vec<u8>) -> Answer<usize> {
+        self.0 += key;
+        more.push(self.0);
+        Ok(more.len())
+    }
+
+    #[resilient(fallback = |_| 0)]
+    async fn count(&self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+#[resilient(circuit(name = "shapes-below-{id}", id = self.0), retry = 1, timeout_ms = 5)]
+#[async_trait::async_trait]
+impl Keyed for Below {
+    async fn get(&self, key: u8) -> Answer<u8> {
+        Ok(self.0 + key)
+    }
+
+    #[resilient(clone(more))]
+    async fn put(&mut self, key: u8, mut more: Vec<u8>) -> Answer<usize> {
+        self.0 += key;
+        more.push(self.0);
+        Ok(more.len())
+    }
+
+    #[resilient(fallback = move |_| usize::from(self.0))]
+    async fn count(&self) -> usize {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn impl_blocks_above_and_below_async_trait() {
+    let all: [Box<dyn Keyed + Send + Sync>; 2] = [Box::new(Above(1)), Box::new(Below(1))];
+    for mut keyed in all {
+        assert_eq!(keyed.get(2).await, Ok(3));
+        assert_eq!(keyed.put(2, vec![1]).await, Ok(2));
+        assert_eq!(keyed.count().await, 3);
+    }
+}
+
+#[resilient]
+async fn any_type<T: Clone>(value: &T) -> T {
+    value.clone()
+}
+
+#[resilient(retry = 1)]
+async fn a_generic_error<T, E>(answer: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    answer()
+}
+
+#[resilient(circuit = "shapes-conversion", retry = 1)]
+async fn a_converting_error<T, E: From<resilience_runtime::ResilienceError>>(
+    answer: Result<T, fn() -> E>,
+) -> Result<T, E>
+where
+    T: Copy,
+{
+    match &answer {
+        Ok(value) => Ok(*value),
+        Err(error) => Err(error()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn generic_answers() {
+    assert_eq!(any_type(&"a").await, "a");
+    assert_eq!(a_generic_error(|| Err::<u8, _>(7)).await, Err(7));
+    assert_eq!(a_converting_error::<u8, Error>(Err(|| Error::Failed("no"))).await, Err(Error::Failed("no")));
+}
+
+#[test]
+fn a_site_knows_where_it_stands() {
+    let health = resilience_runtime::registry().health();
+    let labels: Vec<&str> = health.sites.iter().map(|site| &*site.name).collect();
+    assert!(labels.contains(&"attribute::shapes::recursive"), "{labels:?}");
+    assert!(labels.contains(&"attribute::shapes::Wrapper::overridden"), "{labels:?}");
+}

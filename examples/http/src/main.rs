@@ -45,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     server.stop().await;
     load(&client, &host, "stopped").await;
     server.restart().await?;
-    // The circuit's open time.
+    // The circuit's open time. Two probes, one after the other, close it.
     tokio::time::sleep(Duration::from_millis(300)).await;
     fetch(&client, &host).await?;
     fetch(&client, &host).await?;

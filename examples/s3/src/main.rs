@@ -69,7 +69,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Err(StoreError::Refused(ResilienceError::CircuitOpen { retry_after: Some(wait), .. })) = refused {
         tokio::time::sleep(wait.max(Duration::from_millis(500))).await;
     }
+    // Two probes, one after the other, close the circuit; of many callers at once all but two would be refused.
     store.create().await?;
+    store.put("probe", b"").await?;
     load(&store, "restarted").await;
     println!("\n{}", registry().health());
     Ok(())

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Block, Expr, Stmt, spanned::Spanned};
+use syn::{Block, Expr, LitStr, Stmt, spanned::Spanned};
 
 use super::{
     hygienic,
@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Everything that stands in the place of the user's body.
-pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], function: &Ident) -> TokenStream {
+pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], label: &LitStr) -> TokenStream {
     let p = site::support(policy);
     let output = without_impl_trait(shape.output.clone()).to_token_stream();
     let body = Body { policy, shape, clones, p: &p, output };
-    let site = site::declaration(policy, &p, function);
+    let site = site::declaration(policy, &p, label);
     let begin = body.begin();
     let call = body.call();
     hygienic! {
@@ -70,7 +70,7 @@ impl Body<'_> {
     fn call(&self) -> TokenStream {
         let p = self.p;
         let round = self.round();
-        let again = self.policy.retry.is_some();
+        let again = self.policy.repeats();
         let Some(fallback) = &self.policy.fallback else {
             if !self.policy.can_refuse() {
                 return if again { hygienic!(loop { #round }) } else { round };
@@ -102,7 +102,7 @@ impl Body<'_> {
         let attempt = self.attempt();
         let settle = self.settle();
         let leave = self.leave();
-        let again = self.policy.retry.is_some();
+        let again = self.policy.repeats();
         let answered = if again {
             hygienic! {
                 match #settle {
@@ -166,8 +166,8 @@ impl Body<'_> {
         hygienic! {
             match call.try_admit() {
                 #p::Admission::Admitted => {}
-                #p::Admission::Wait => {
-                    if let #p::Err(refusal) = call.wait().await {
+                #p::Admission::Wait(place) => {
+                    if let #p::Err(refusal) = call.wait(place).await {
                         break 'call #refusal;
                     }
                 }
@@ -231,7 +231,7 @@ impl Body<'_> {
     /// Whether anything but one attempt looks at the arguments.
     fn is_shared(&self) -> bool {
         let policy = self.policy;
-        policy.retry.is_some()
+        policy.repeats()
             || [&policy.fallback, &policy.classify, &policy.failure_if].into_iter().flatten().any(|expr| {
                 self.shape.bindings.iter().any(|binding| mentions(self.users(expr), &binding.name))
             })
@@ -292,7 +292,7 @@ impl Body<'_> {
                     }
                 }
             }
-            (None, false) if self.policy.retry.is_none() => hygienic! {
+            (None, false) if !self.policy.repeats() => hygienic! {
                 call.finish(false);
                 out
             },

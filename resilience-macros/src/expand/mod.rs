@@ -9,7 +9,7 @@ mod site;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{FnArg, Ident, Meta, Pat};
+use syn::{FnArg, Ident, LitStr, Meta, Pat};
 
 use crate::{
     errors::Errors,
@@ -37,7 +37,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
                 errors.at(span, "`skip` is for methods of an `impl` block that has the attribute itself");
             }
             policy.check(&mut errors);
-            self::function(&policy, *function.clone(), &mut errors)
+            self::function(&policy, *function.clone(), None, &mut errors)
                 .unwrap_or_else(|| function.into_token_stream())
         }
         Item::Impl(block) => {
@@ -69,6 +69,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
     policy.check(&mut errors);
     let sound = errors.is_empty();
+    let type_name = block.type_name();
     let mut methods = 0;
     for member in &mut block.members {
         let Member::Function(method) = member else { continue };
@@ -82,7 +83,9 @@ fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
             if sound && own.skip.is_none() && of_method.is_empty() {
                 let merged = policy.clone().overridden_by(own);
                 merged.check(&mut of_method);
-                if let Some(tokens) = function(&merged, (**method).clone(), &mut of_method) {
+                if let Some(tokens) =
+                    function(&merged, (**method).clone(), type_name.as_deref(), &mut of_method)
+                {
                     *member = Member::Other(tokens);
                 }
             }
@@ -118,8 +121,13 @@ fn own_arguments(method: &mut Function, errors: &mut Errors) -> Option<Policy> {
     })
 }
 
-/// One function; `None` if it cannot be, and `errors` says why.
-fn function(policy: &Policy, mut function: Function, errors: &mut Errors) -> Option<TokenStream> {
+/// One function, of `owner` if that is known; `None` if it cannot be, and `errors` says why.
+fn function(
+    policy: &Policy,
+    mut function: Function,
+    owner: Option<&str>,
+    errors: &mut Errors,
+) -> Option<TokenStream> {
     let shape = match Shape::of(&function) {
         Ok(shape) => shape,
         Err(error) => {
@@ -132,7 +140,11 @@ fn function(policy: &Policy, mut function: Function, errors: &mut Errors) -> Opt
     if !errors.is_empty() {
         return None;
     }
-    let protected = body::protected(policy, &shape, clones, &function.sig.ident);
+    let name = function.sig.ident.to_string();
+    let name = name.trim_start_matches("r#");
+    let label = owner.map_or_else(|| name.to_owned(), |owner| format!("{owner}::{name}"));
+    let label = LitStr::new(&label, function.sig.ident.span());
+    let protected = body::protected(policy, &shape, clones, &label);
     // The fresh clone is what is mutable then.
     for argument in &mut function.sig.inputs {
         if let FnArg::Typed(typed) = argument {
@@ -155,7 +167,7 @@ fn check_arguments(policy: &Policy, shape: &Shape, clones: &[Ident], errors: &mu
             errors.at(name.span(), format!("`clone({name})`: there is no argument `{name}`"));
         }
     }
-    if policy.retry.is_none() {
+    if !policy.repeats() {
         return;
     }
     for binding in &shape.bindings {

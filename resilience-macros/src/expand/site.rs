@@ -2,7 +2,7 @@
 
 use proc_macro2::{Group as Tokens, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{LitStr, spanned::Spanned};
 
 use super::hygienic;
 use crate::grammar::{Group, Int, Kind, Limit, MILLIS, Name, Policy, Setting, Value};
@@ -16,7 +16,7 @@ pub(super) fn support(policy: &Policy) -> TokenStream {
 }
 
 /// `static __RESILIENT_SITE`, and its entry in the list that the linker collects.
-pub(super) fn declaration(policy: &Policy, p: &TokenStream, function: &Ident) -> TokenStream {
+pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> TokenStream {
     let mut parts = TokenStream::new();
     if let Some(group) = &policy.circuit {
         let name = name(group.name.as_ref().expect("a circuit without a name is a mistake"), p);
@@ -55,14 +55,12 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, function: &Ident) ->
         parts.extend(hygienic!(.#setter(#value)));
     }
     let order = timeout_order(policy, p);
-    let (name, at) = (function.to_string(), function.span());
-    let name = name.trim_start_matches("r#");
     // Spans of the function's name, so that line and column are its own.
-    let place = quote_spanned!(at=> #p::file!(), #p::line!(), #p::column!());
+    let place = quote_spanned!(label.span()=> #p::file!(), #p::line!(), #p::column!());
     hygienic! {
         static __RESILIENT_SITE: #p::Site = {
             #order
-            #p::Site::new(#p::Declaration::new(#p::Location::new(#p::module_path!(), #name, #place))#parts)
+            #p::Site::new(#p::Declaration::new(#p::Location::new(#p::module_path!(), #label, #place))#parts)
         };
         #p::declare!(__RESILIENT_SITE);
     }

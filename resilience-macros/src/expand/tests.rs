@@ -71,6 +71,8 @@ fn an_attempt_owns_its_arguments_only_if_nothing_else_looks_at_them() {
         ("", true),
         ("timeout_ms = 1", true),
         ("retry = 1", false),
+        ("retry = 0", true),
+        ("retry = N", false),
         ("fallback = |e| Ok(1)", true),
         ("fallback = |e| Ok(id)", false),
         ("fallback = other", true),
@@ -171,6 +173,7 @@ fn a_block_gives_its_settings_to_every_async_method() {
     assert_eq!(out.matches("RetrySettings::new(1)").count(), 1);
     assert_eq!(out.matches("RetrySettings::new(2)").count(), 1);
     assert_eq!(out.matches(".timeout_ms(5)").count(), 2);
+    assert_eq!((out.matches("\"A::one\"").count(), out.matches("\"A::two\"").count()), (1, 1));
     assert!(out.starts_with("impl<T>A<T>{constC:u8={1};mine!{a}typeB=u8;"), "{out}");
     assert!(out.ends_with("asyncfnthree(&self){}pubfnfour(&self)->u8{4}}"), "{out}");
 }

@@ -111,6 +111,14 @@ impl Policy {
         self.circuit.is_some() || self.bulkhead.is_some() || self.rate_limit.is_some() || self.is_timed()
     }
 
+    /// Whether the body may run more than once.
+    pub(crate) fn repeats(&self) -> bool {
+        self.retry
+            .as_ref()
+            .and_then(|retry| retry.setting("max"))
+            .is_some_and(|max| max.value.whole() != Some(0))
+    }
+
     pub(crate) fn is_timed(&self) -> bool {
         self.timeout.is_some() || self.total_timeout.is_some()
     }

@@ -19,6 +19,7 @@ mod place;
 mod run;
 mod shell;
 mod snapshot;
+mod state;
 mod stripes;
 #[cfg(all(test, not(resilience_loom)))]
 mod tests;

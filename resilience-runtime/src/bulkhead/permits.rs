@@ -18,9 +18,14 @@
 //! While there are demands, permits go from hand to hand under the lock and never lie free: those found in a stripe
 //! belong to a release that is still under way and about to collect one.
 
-use super::stripes::Stripes;
+use std::task::{Poll, Waker};
+
+use super::{
+    state::{BUSY, CLOSED, State, WAITER},
+    stripes::Stripes,
+};
 use crate::{
-    queue::{Queue, Ticket},
+    queue::Ticket,
     sync::{
         Mutex,
         atomic::{
@@ -30,40 +35,20 @@ use crate::{
         total_order,
     },
 };
-use std::task::{Poll, Waker};
 
 /// Permits to run, at most [`max`](Self::max) at once, and the queue for them.
-#[derive(Debug)]
 pub(super) struct Permits {
     /// Zero, or what is demanded. Written under the lock only.
     attention: AtomicU64,
     /// Written under the lock only.
     max: AtomicUsize,
     stripes: Stripes,
-    state: Apart<Mutex<State>>,
+    state: Box<Apart<Mutex<State>>>,
 }
 
-/// Keeps what is written by waiters off the lines that every call reads.
-#[derive(Debug)]
+/// Keeps what waiters write off the cache lines that every call reads.
 #[repr(align(128))]
 struct Apart<T>(T);
-
-#[derive(Debug)]
-struct State {
-    queue: Queue<()>,
-    /// Permits in existence beyond `max`, because their holders were there before it shrank.
-    debt: usize,
-    closed: bool,
-}
-
-/// Somebody is making a demand and has not looked into all stripes yet. Only who waits for the lock learns more.
-const BUSY: u64 = 1;
-/// There is a debt.
-const DEBT: u64 = 1 << 1;
-/// Nobody may enter.
-const CLOSED: u64 = 1 << 2;
-/// One waiter; their number fills the bits from here on.
-const WAITER: u64 = 1 << 3;
 
 /// What became of somebody who wanted to wait.
 #[derive(Debug)]
@@ -95,7 +80,7 @@ impl Permits {
             attention: AtomicU64::new(0),
             max: AtomicUsize::new(max),
             stripes: Stripes::new(stripes, max),
-            state: Apart(Mutex::new(State { queue: Queue::new(capacity), debt: 0, closed: false })),
+            state: Box::new(Apart(Mutex::new(State::new(capacity)))),
         }
     }
 
@@ -305,26 +290,7 @@ impl Permits {
 
     /// Tells everybody what is demanded. Only under the lock.
     fn publish(&self, state: &State) {
-        let waiters = state.queue.waiting() as u64 * WAITER;
-        let debt = if state.debt > 0 { DEBT } else { 0 };
-        let closed = if state.closed { CLOSED } else { 0 };
-        self.attention.store(waiters | debt | closed, SeqCst);
+        self.attention.store(state.attention(), SeqCst);
         total_order();
-    }
-}
-
-impl State {
-    /// Whether a permit that is released goes to somebody.
-    const fn demands(&self) -> bool {
-        self.debt > 0 || self.queue.waiting() > 0
-    }
-
-    /// Gives a permit to the debt or to the first waiter, and returns whom to wake; an error if nobody wants it.
-    fn claim(&mut self) -> Result<Option<Waker>, ()> {
-        if self.debt > 0 {
-            self.debt -= 1;
-            return Ok(None);
-        }
-        self.queue.hand_over(())
     }
 }

@@ -1,6 +1,7 @@
 //! Running a future under a permit.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -12,7 +13,6 @@ use crate::error::CallError;
 
 pin_project! {
     /// A call under a permit; see [`Bulkhead::run`].
-    #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Run<'a, Fut> {
         // Dropped before the permit. `None` once it was ready.
@@ -52,5 +52,11 @@ where
         this.future.set(None);
         *this.permit = None;
         Poll::Ready(result.map_err(CallError::Failed))
+    }
+}
+
+impl<Fut> fmt::Debug for Run<'_, Fut> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("permit", &self.permit).finish_non_exhaustive()
     }
 }

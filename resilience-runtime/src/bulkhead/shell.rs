@@ -1,9 +1,10 @@
 //! The bulkhead itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    Acquire, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit, Run, permits::Permits,
+    Acquire, BulkheadBuilder, BulkheadPermit, BulkheadSnapshot, OwnedBulkheadPermit, Run,
+    permits::{Permits, Usage},
     snapshot::Record,
 };
 use crate::{
@@ -36,7 +37,6 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Bulkhead {
     name: Name,
     pub(super) permits: Permits,
@@ -291,5 +291,17 @@ impl Bulkhead {
 
     pub(crate) const fn label(&self) -> &Name {
         &self.name
+    }
+}
+
+impl fmt::Debug for Bulkhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Usage { in_flight, waiting, .. } = self.permits.usage();
+        f.debug_struct("Bulkhead")
+            .field("name", &self.name)
+            .field("max", &self.max())
+            .field("in_flight", &in_flight)
+            .field("waiting", &waiting)
+            .finish_non_exhaustive()
     }
 }

@@ -62,7 +62,6 @@ impl BulkheadSnapshot {
 }
 
 /// The counters. Every call counts, so these are striped; only who waits is timed, which needs no stripes.
-#[derive(Debug)]
 pub(super) struct Record {
     calls: Stats<3>,
     waits: Stats<0>,

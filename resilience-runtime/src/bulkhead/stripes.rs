@@ -1,17 +1,17 @@
 //! Free permits, counted by thread.
 
+use std::convert;
+
 use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Free permits, split into counters that threads do not share.
 ///
 /// Each stripe is one word: the free permits in the lower half, in the upper half how often permits were put
-/// there. A stripe that holds nothing twice, with the same upper half, held nothing in between; two equal sums of
-/// all words are therefore a snapshot of all stripes at one moment, although they are read one by one.
-#[derive(Debug)]
+/// there (it wraps). A stripe that holds nothing twice, with the same upper half, held nothing in between; two equal
+/// sums of all words are therefore a snapshot of all stripes at one moment, although they are read one by one.
 pub(super) struct Stripes(Box<[Stripe]>);
 
 /// Two cache lines apart, because processors fetch lines in pairs.
-#[derive(Debug)]
 #[repr(align(128))]
 struct Stripe(AtomicU64);
 
@@ -55,7 +55,7 @@ impl Stripes {
         for Stripe(word) in &self.0 {
             let taken = word.fetch_update(SeqCst, SeqCst, |word| Some(word - free(word).min(left)));
             // The update never declines.
-            left -= free(taken.unwrap_or_else(|word| word)).min(left);
+            left -= free(taken.unwrap_or_else(convert::identity)).min(left);
         }
         most - left as usize
     }

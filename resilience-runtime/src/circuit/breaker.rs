@@ -1,24 +1,34 @@
 //! The circuit breaker itself.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+};
 
 use once_cell::sync::OnceCell;
 
 use super::{
     CircuitBreakerBuilder, CircuitRun, Permit, TripPolicy,
+    failures::FailureRun,
     listeners::{FailureReport, Listeners},
-    rules::{Live, Run},
-    shell::{COUNTS, Outcome, Record},
-    word::Word,
+    rules::Live,
+    settle::COUNTS,
+    state::State,
+    transition::Record,
 };
 use crate::{
     clock::{self, Instant},
-    error::{InvalidSettings, ResilienceError},
-    events::{Bus, CircuitState, Subscription, Transition, TransitionReason},
+    error::ResilienceError,
+    events::{Bus, CircuitState, Subscription, Transition},
     name::Name,
     settings::CircuitSettings,
     stats::Stats,
-    sync::{Mutex, atomic::AtomicU32, atomic::AtomicU64, atomic::Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     window::Window,
 };
 
@@ -28,8 +38,8 @@ use crate::{
 ///   slow rate reaches its limit, or after `failure_threshold` failures in a row.
 /// * *Open*: calls are refused until the open time has passed, to the nanosecond and without a call to notice it.
 /// * *Half-open*: at most `probes` calls run in all, the surplus is refused. `probe_successes` of them close the
-///   circuit; it opens again as soon as that many can no longer succeed, or if there is no verdict within the time
-///   set for it. A probe that is cancelled or ignored gives its slot back.
+///   circuit; it opens again as soon as that many can no longer succeed, or if a probe is still under way at the end
+///   of the time set for a verdict. A probe that is cancelled or ignored gives its slot back.
 ///
 /// A result reported to a state other than the one that let its call through changes nothing.
 ///
@@ -58,13 +68,10 @@ use crate::{
 /// ```
 pub struct CircuitBreaker {
     name: Name,
-    pub(super) word: AtomicU64,
-    pub(super) due: AtomicU64,
-    /// Failed half-open periods in a row.
-    pub(super) streak: AtomicU32,
+    pub(super) state: State,
     pub(super) live: Live,
     pub(super) window: Window,
-    pub(super) run: Run,
+    pub(super) failures: FailureRun,
     pub(super) stats: Stats<COUNTS>,
     pub(super) seed: AtomicU64,
     /// Whether durations are kept, so that every permit has to read the clock.
@@ -92,17 +99,15 @@ impl CircuitBreaker {
         let seed = seed ^ fold(&name);
         Self {
             name,
-            word: AtomicU64::new(Word::CLOSED.pack()),
-            due: AtomicU64::new(u64::MAX),
-            streak: AtomicU32::new(0),
+            state: State::new(),
             live: Live::new(&settings),
             window: Window::new(settings.window_shape()),
-            run: Run::default(),
+            failures: FailureRun::new(),
             stats,
             seed: AtomicU64::new(seed),
             timed,
             trip_policy,
-            record: Mutex::new(Record { settings, last: None, cause: None }),
+            record: Mutex::new(Record::new(settings)),
             listeners: Arc::default(),
             bus: OnceCell::new(),
         }
@@ -145,7 +150,7 @@ impl CircuitBreaker {
     }
 
     pub(crate) fn state_at(&self, now: Instant) -> CircuitState {
-        self.view(now).0.state
+        self.view(now).word.state
     }
 
     /// Whether the state is closed.
@@ -186,6 +191,7 @@ impl CircuitBreaker {
     /// assert_eq!(circuit.snapshot().succeeded, 1);
     /// # Ok::<(), resilience_runtime::InvalidSettings>(())
     /// ```
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, ResilienceError> {
         Permit::acquire(self)
     }
@@ -216,95 +222,20 @@ impl CircuitBreaker {
         self.timed || self.live.watches_slow_calls()
     }
 
-    /// Refuses all calls until [`close`](Self::close) or another of these is called.
-    pub fn force_open(&self) {
-        self.enter(CircuitState::ForcedOpen);
-    }
-
-    /// Closes the circuit and empties its window.
-    pub fn close(&self) {
-        self.enter(CircuitState::Closed);
-    }
-
-    /// Lets all calls through and counts none.
-    pub fn disable(&self) {
-        self.enter(CircuitState::Disabled);
-    }
-
-    /// Lets all calls through and counts them, but never trips.
-    pub fn metrics_only(&self) {
-        self.enter(CircuitState::MetricsOnly);
-    }
-
-    /// Closes the circuit, empties its window and starts its numbers at zero.
-    pub fn reset(&self) {
-        self.close();
-        self.stats.reset();
-        let mut record = self.record.lock();
-        record.cause = None;
-        record.last = None;
-    }
-
-    fn enter(&self, state: CircuitState) {
-        loop {
-            let now = clock::now();
-            let word = self.catch_up(now);
-            if word.state == state && state != CircuitState::Closed {
-                return;
-            }
-            if self.transition(word, state, TransitionReason::ByHand, now, None) {
-                return;
-            }
-        }
-    }
-
-    /// Counts a success that no permit stands behind: in closed and half-open, never in open.
-    pub fn record_success(&self) {
-        self.record(Outcome::Success, clock::now());
-    }
-
-    /// Counts a failure that no permit stands behind: in closed and half-open, never in open.
-    pub fn record_failure(&self) {
-        self.record(Outcome::Failure, clock::now());
-    }
-
-    /// Changes the settings in place. The state stays; an open time that has begun keeps its end. A window of
-    /// another shape starts empty, and results of calls under way at that moment are not counted in it.
+    /// Calls the listener at every change of the state, after the circuit has released everything: the listener may
+    /// call the circuit back. A listener that panics is passed over.
     ///
-    /// # Errors
-    ///
-    /// If a value is out of its range or contradicts another; nothing is changed then.
-    pub fn configure(&self, settings: CircuitSettings) -> Result<(), InvalidSettings> {
-        if let Some(problem) = settings.problem() {
-            return Err(problem);
-        }
-        let mut record = self.record.lock();
-        let reshaped = record.settings.window_shape() != settings.window_shape();
-        record.settings = settings;
-        self.live.apply(&settings);
-        if reshaped {
-            self.reshape(settings.window_shape());
-        }
-        drop(record);
-        Ok(())
-    }
-
-    /// The settings in force.
-    #[must_use]
-    pub fn settings(&self) -> CircuitSettings {
-        self.record.lock().settings
-    }
-
-    /// Calls the listener at every change of the state, from the call that brought it about, after the circuit has
-    /// released everything: the listener may call the circuit back. A listener that panics is passed over.
+    /// Changes are told once each, in their order and one after the other: as a rule by the call that brought the
+    /// change about; by a call that is still telling an earlier one, if there is such a call, in another thread or in
+    /// a listener that changed the state itself.
     pub fn on_state_change(&self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Subscription {
-        Listeners::on_change(&self.listeners, Arc::new(listener))
+        Listeners::on_change(&self.listeners, listener)
     }
 
-    /// Calls the listener at every counted failure, timeouts and panics included, like
-    /// [`on_state_change`](Self::on_state_change).
+    /// Calls the listener at every counted failure, timeouts and panics included, from the call that failed, after the
+    /// circuit has released everything.
     pub fn on_failure(&self, listener: impl Fn(&FailureReport) + Send + Sync + 'static) -> Subscription {
-        Listeners::on_failure(&self.listeners, Arc::new(listener))
+        Listeners::on_failure(&self.listeners, listener)
     }
 }
 
@@ -315,16 +246,16 @@ fn fold(name: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+// No user code runs while its state is half changed, and a rule or a listener that panics is passed over.
+impl UnwindSafe for CircuitBreaker {}
+
+impl RefUnwindSafe for CircuitBreaker {}
+
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreaker")
             .field("name", &self.name)
-            .field("state", &self.load().state)
+            .field("state", &self.state())
             .finish_non_exhaustive()
     }
-}
-
-/// How long permits of this circuit's calls take, for those that read the clock.
-pub(super) fn took(begun: Option<Instant>) -> Option<Duration> {
-    begun.map(|begun| clock::now().saturating_since(begun))
 }

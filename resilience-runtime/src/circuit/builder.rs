@@ -57,7 +57,7 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// The window is the calls of the last `length`, in ten buckets.
+    /// The window is the calls of the last `length`, at least 1 ms, in ten buckets.
     pub const fn window_time(mut self, length: Duration) -> Self {
         self.settings.window_time = Some(length);
         self
@@ -117,7 +117,8 @@ impl CircuitBreakerBuilder {
         self
     }
 
-    /// Open again if there is no verdict this long after the first probe. Default: the open time.
+    /// Open again if a probe is under way and there is no verdict this long after the first one was let through;
+    /// the time begins anew once none is under way. Default: the open time.
     pub const fn half_open_max(mut self, longest: Duration) -> Self {
         self.settings.half_open_max = Some(longest);
         self

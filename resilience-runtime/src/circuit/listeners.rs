@@ -4,8 +4,8 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -50,35 +50,48 @@ type OnFailure = dyn Fn(&FailureReport) + Send + Sync;
 pub(super) struct Listeners {
     on_change: List<OnChange>,
     on_failure: List<OnFailure>,
-    next: AtomicU64,
 }
 
 struct List<F: ?Sized> {
-    listeners: Mutex<Arc<[(u64, Arc<F>)]>>,
+    listeners: Mutex<Arc<[Arc<Listener<F>>]>>,
     /// Lets a circuit without listeners pass the lock by.
     len: AtomicUsize,
 }
 
+struct Listener<F: ?Sized> {
+    /// Seen by a round of calls that began before: nothing is told to a listener once it is cancelled.
+    cancelled: AtomicBool,
+    call: F,
+}
+
 impl Listeners {
-    pub(super) fn on_change(this: &Arc<Self>, listener: Arc<OnChange>) -> Subscription {
+    pub(super) fn on_change(
+        this: &Arc<Self>,
+        call: impl Fn(&Transition) + Send + Sync + 'static,
+    ) -> Subscription {
+        let listener: Arc<Listener<OnChange>> = Arc::new(Listener::new(call));
         Self::add(this, |this| &this.on_change, listener)
     }
 
-    pub(super) fn on_failure(this: &Arc<Self>, listener: Arc<OnFailure>) -> Subscription {
+    pub(super) fn on_failure(
+        this: &Arc<Self>,
+        call: impl Fn(&FailureReport) + Send + Sync + 'static,
+    ) -> Subscription {
+        let listener: Arc<Listener<OnFailure>> = Arc::new(Listener::new(call));
         Self::add(this, |this| &this.on_failure, listener)
     }
 
     fn add<F: ?Sized + Send + Sync + 'static>(
         this: &Arc<Self>,
         list: fn(&Self) -> &List<F>,
-        listener: Arc<F>,
+        listener: Arc<Listener<F>>,
     ) -> Subscription {
-        let id = this.next.fetch_add(1, Ordering::Relaxed);
-        list(this).change(|listeners| listeners.push((id, listener)));
-        let this: Weak<Self> = Arc::downgrade(this);
+        let (weak_this, weak) = (Arc::downgrade(this), Arc::downgrade(&listener));
+        list(this).change(|listeners| listeners.push(listener));
         Subscription::new(move || {
-            if let Some(this) = this.upgrade() {
-                list(&this).change(|listeners| listeners.retain(|(other, _)| *other != id));
+            if let (Some(this), Some(listener)) = (weak_this.upgrade(), weak.upgrade()) {
+                listener.cancelled.store(true, Ordering::Release);
+                list(&this).change(|listeners| listeners.retain(|other| !Arc::ptr_eq(other, &listener)));
             }
         })
     }
@@ -95,8 +108,14 @@ impl Listeners {
     }
 }
 
+impl<F> Listener<F> {
+    const fn new(call: F) -> Self {
+        Self { cancelled: AtomicBool::new(false), call }
+    }
+}
+
 impl<F: ?Sized> List<F> {
-    fn change(&self, change: impl FnOnce(&mut Vec<(u64, Arc<F>)>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Listener<F>>>)) {
         let mut listeners = self.listeners.lock();
         let mut changed = listeners.to_vec();
         change(&mut changed);
@@ -114,8 +133,10 @@ impl<F: ?Sized> List<F> {
             return;
         }
         let listeners = self.listeners.lock().clone();
-        for (_, listener) in &*listeners {
-            let _ = catch_unwind(AssertUnwindSafe(|| call(listener)));
+        for listener in &*listeners {
+            if !listener.cancelled.load(Ordering::Acquire) {
+                let _ = catch_unwind(AssertUnwindSafe(|| call(&listener.call)));
+            }
         }
     }
 }

@@ -2,22 +2,32 @@
 
 mod breaker;
 mod builder;
+mod control;
+mod failures;
 mod gate;
 mod listeners;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod permit;
+mod policy;
 mod rules;
 mod run;
+mod settle;
 mod shell;
 mod snapshot;
+mod state;
+#[cfg(all(test, not(resilience_loom)))]
+mod tests;
+mod transition;
 mod word;
 
-pub(crate) use self::shell::{Outcome, Ticket};
+pub(crate) use self::settle::{Outcome, Ticket};
 pub use self::{
     breaker::CircuitBreaker,
     builder::CircuitBreakerBuilder,
     listeners::FailureReport,
     permit::Permit,
-    rules::{TripPolicy, WindowTotals},
-    run::CircuitRun,
+    policy::{TripPolicy, WindowTotals},
+    run::{By, CircuitRun, Judge},
     snapshot::{CircuitSnapshot, LastTransition, LoggedOutcome},
 };

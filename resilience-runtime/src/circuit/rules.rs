@@ -1,57 +1,14 @@
-//! When a circuit trips.
+//! When a circuit trips, how long it stays open, and how it probes: the settings in force.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use crate::{
-    clock::{Instant, nanos},
+    clock::nanos,
     events::TripReason,
     settings::CircuitSettings,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     window::Sums,
 };
-
-/// A window's sums, as a [`TripPolicy`] sees them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct WindowTotals {
-    /// Calls in the window.
-    pub calls: u32,
-    /// Those that failed.
-    pub failures: u32,
-    /// Those that were slow.
-    pub slow: u32,
-    /// Failures since the last success.
-    pub consecutive_failures: u32,
-}
-
-/// A rule of the user's own, in place of the built-in ones.
-///
-/// It is asked after every recorded outcome while the circuit is closed, by the call that brought the outcome, and
-/// under no lock.
-///
-/// # Examples
-///
-/// ```
-/// use resilience_runtime::{CircuitBreaker, TripPolicy, TripReason, WindowTotals};
-///
-/// #[derive(Debug)]
-/// struct ThreeOfAnything;
-///
-/// impl TripPolicy for ThreeOfAnything {
-///     fn should_trip(&self, totals: &WindowTotals) -> Option<TripReason> {
-///         (totals.failures >= 3).then_some(TripReason::Custom("three failures"))
-///     }
-/// }
-///
-/// let circuit = CircuitBreaker::builder("api").trip_policy(ThreeOfAnything).build()?;
-/// (0..3).for_each(|_| circuit.record_failure());
-/// assert!(circuit.is_open());
-/// # Ok::<(), resilience_runtime::InvalidSettings>(())
-/// ```
-pub trait TripPolicy: fmt::Debug + Send + Sync {
-    /// Why the circuit should open now, or `None` if it should not.
-    fn should_trip(&self, totals: &WindowTotals) -> Option<TripReason>;
-}
 
 /// The settings that calls read, each an atomic of its own, so that `configure` needs no lock on their side.
 /// Nobody writes to this memory while calls run, so all cores share it.
@@ -66,8 +23,8 @@ pub(super) struct Live {
     open: AtomicU64,
     open_max: AtomicU64,
     verdict_time: AtomicU64,
+    /// Probes of a half-open period, and below them how many have to succeed: nobody may read one without the other.
     probes: AtomicU32,
-    successes: AtomicU32,
 }
 
 /// Stands for an absent duration: nothing lasts longer.
@@ -86,7 +43,6 @@ impl Live {
             open_max: AtomicU64::new(0),
             verdict_time: AtomicU64::new(0),
             probes: AtomicU32::new(0),
-            successes: AtomicU32::new(0),
         };
         live.apply(settings);
         live
@@ -105,8 +61,8 @@ impl Live {
         self.open.store(nanos(settings.open_time()), Ordering::Relaxed);
         self.open_max.store(settings.open_max.map_or(0, nanos), Ordering::Relaxed);
         self.verdict_time.store(nanos(settings.verdict_time()), Ordering::Relaxed);
-        self.probes.store(count(settings.most_probes()), Ordering::Relaxed);
-        self.successes.store(count(settings.successes()), Ordering::Relaxed);
+        let probes = count(settings.most_probes()) << 16 | count(settings.successes());
+        self.probes.store(probes, Ordering::Relaxed);
     }
 
     #[inline]
@@ -116,7 +72,13 @@ impl Live {
 
     #[inline]
     pub(super) fn is_slow(&self, took: Option<Duration>) -> bool {
-        took.is_some_and(|took| nanos(took) > self.slow_call.load(Ordering::Relaxed))
+        self.is_slower(took.map(nanos))
+    }
+
+    /// The same in nanoseconds.
+    #[inline]
+    pub(super) fn is_slower(&self, took: Option<u64>) -> bool {
+        took.is_some_and(|took| took > self.slow_call.load(Ordering::Relaxed))
     }
 
     pub(super) fn verdict_time(&self) -> Duration {
@@ -125,8 +87,8 @@ impl Live {
 
     /// Probes let through in a half-open period, and how many of them have to succeed.
     pub(super) fn probes(&self) -> (u16, u16) {
-        let probes = self.probes.load(Ordering::Relaxed) as u16;
-        (probes, (self.successes.load(Ordering::Relaxed) as u16).min(probes))
+        let probes = self.probes.load(Ordering::Relaxed);
+        ((probes >> 16) as u16, probes as u16)
     }
 
     /// How long the circuit stays open after `streak` failed half-open periods in a row. `random` shortens the
@@ -164,62 +126,17 @@ impl Live {
         (rate >= limit(&self.slow_rate)).then_some(TripReason::SlowCallRate { rate, calls: sums.calls })
     }
 
-    /// Whether a run of failures is to be forgotten.
-    fn forgets(&self, last: Instant, now: Instant) -> bool {
-        nanos(now.saturating_since(last)) >= self.failure_reset.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    fn forgets_ever(&self) -> bool {
-        self.failure_reset.load(Ordering::Relaxed) != NEVER
+    /// After which pause a run of failures is forgotten, if ever.
+    pub(super) fn failure_reset(&self) -> Option<Duration> {
+        match self.failure_reset.load(Ordering::Relaxed) {
+            NEVER => None,
+            pause => Some(Duration::from_nanos(pause)),
+        }
     }
 }
 
 pub(super) fn share(part: u32, whole: u32) -> f64 {
     f64::from(part) / f64::from(whole)
-}
-
-/// Failures since the last success, in the current generation.
-#[derive(Debug, Default)]
-pub(super) struct Run {
-    /// Generation in the upper half, failures in the lower.
-    failures: AtomicU64,
-    last: AtomicU64,
-}
-
-impl Run {
-    /// Ends the run. A healthy circuit only reads.
-    #[inline]
-    pub(super) fn success(&self) {
-        if self.failures.load(Ordering::Relaxed) as u32 != 0 {
-            // Whoever fails at the same moment may count before or after; both orders are true.
-            self.failures.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// Adds a failure and returns the length of the run.
-    pub(super) fn failure(&self, generation: u32, live: &Live, now: impl FnOnce() -> Instant) -> u32 {
-        let forgotten = live.forgets_ever() && {
-            let now = now();
-            let last = Instant::from_nanos(self.last.swap(now.as_nanos(), Ordering::Relaxed));
-            live.forgets(last, now)
-        };
-        let tag = u64::from(generation) << 32;
-        let mut run = self.failures.load(Ordering::Relaxed);
-        loop {
-            let same = run >> 32 == u64::from(generation) && !forgotten;
-            let next = tag | u64::from(if same { (run as u32).saturating_add(1) } else { 1 });
-            match self.failures.compare_exchange_weak(run, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return next as u32,
-                Err(now) => run = now,
-            }
-        }
-    }
-
-    pub(super) fn len(&self, generation: u32) -> u32 {
-        let run = self.failures.load(Ordering::Relaxed);
-        if run >> 32 == u64::from(generation) { run as u32 } else { 0 }
-    }
 }
 
 #[cfg(test)]
@@ -262,15 +179,5 @@ mod tests {
             let time = live.open_time(1, random).as_millis();
             assert!((180..=200).contains(&time), "{time}");
         }
-    }
-
-    #[test]
-    fn a_run_ends_with_a_success_another_generation_or_a_pause() {
-        let live = live(CircuitSettings::new().failure_threshold(5).failure_reset_ms(10));
-        let (run, at) = (Run::default(), |millis: u64| move || Instant::from_nanos(millis * 1_000_000));
-        assert_eq!([1, 2, 11, 21].map(|now| run.failure(0, &live, at(now))), [1, 2, 3, 1]);
-        run.success();
-        assert_eq!(run.failure(0, &live, at(22)), 1);
-        assert_eq!((run.failure(1, &live, at(23)), run.len(0), run.len(1)), (1, 0, 1));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{CircuitBreaker, rules::share, shell::Count};
+use super::{CircuitBreaker, rules::share, settle::Count, shell::wait};
 use crate::{
     clock::{self, Instant},
     error::Seconds,
@@ -23,7 +23,7 @@ pub struct CircuitSnapshot {
     pub state: CircuitState,
     /// Whether the registry is unhealthy while it is open.
     pub critical: bool,
-    /// Calls in the window.
+    /// Calls in the window. While the circuit is open or half-open it holds what it held when the circuit tripped.
     pub window_calls: u32,
     /// Failures in the window.
     pub window_failures: u32,
@@ -36,7 +36,10 @@ pub struct CircuitSnapshot {
     /// Failures since the last success.
     pub consecutive_failures: u32,
     /// Time until the next probe may run, while open.
-    #[cfg_attr(feature = "serde", serde(skip))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "next_probe_in_ms", serialize_with = "crate::clock::serialize_optional_millis")
+    )]
     pub next_probe_in: Option<Duration>,
     /// Probes under way or decided, while half-open.
     pub probes_admitted: u16,
@@ -101,7 +104,7 @@ impl CircuitBreaker {
     }
 
     pub(crate) fn snapshot_at(&self, now: Instant) -> CircuitSnapshot {
-        let (word, due) = self.view(now);
+        let view = self.view(now);
         let sums = self.window.sums(now);
         let counts = self.stats.counts();
         let count = |which: Count| counts[which as usize];
@@ -111,16 +114,16 @@ impl CircuitBreaker {
         drop(record);
         CircuitSnapshot {
             name: self.label().clone(),
-            state: word.state,
+            state: view.word.state,
             critical: settings.critical,
             window_calls: sums.calls,
             window_failures: sums.failures,
             window_slow: sums.slow,
             failure_rate: rate(sums.failures),
             slow_call_rate: rate(sums.slow),
-            consecutive_failures: self.run.len(word.generation),
-            next_probe_in: (word.state == CircuitState::Open).then(|| due.saturating_since(now)),
-            probes_admitted: word.admitted,
+            consecutive_failures: self.failures.len(view.word.generation, self.live.failure_reset(), now),
+            next_probe_in: wait(view, now),
+            probes_admitted: view.word.admitted(),
             last_transition: last.map(|last| LastTransition {
                 from: last.from,
                 to: last.to,
@@ -141,7 +144,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// The outcomes in a count window, oldest first; empty for a time window, which keeps only their number.
+    /// The outcomes in a count window, oldest first; empty for a time window, which keeps only their number. While the
+    /// circuit is open they are those that tripped it.
     #[must_use]
     pub fn execution_log(&self) -> Vec<LoggedOutcome> {
         self.window

@@ -20,11 +20,11 @@ pub(super) struct Word {
     pub(super) state: CircuitState,
     /// Counts transitions.
     pub(super) generation: u32,
-    /// Probes let through in this half-open period and not given back.
-    pub(super) admitted: u16,
-    /// Probes that succeeded in it.
+    /// Probes of this half-open period that are under way.
+    pub(super) running: u16,
+    /// Those that succeeded, and successes recorded by hand.
     pub(super) succeeded: u16,
-    /// Probes that failed in it.
+    /// Those that failed, and failures recorded by hand.
     pub(super) failed: u16,
 }
 
@@ -33,7 +33,7 @@ impl Word {
 
     /// A state that was just entered.
     pub(super) const fn entered(state: CircuitState, generation: u32) -> Self {
-        Self { state, generation: generation & GENERATION_MASK, admitted: 0, succeeded: 0, failed: 0 }
+        Self { state, generation: generation & GENERATION_MASK, running: 0, succeeded: 0, failed: 0 }
     }
 
     pub(super) const fn pack(self) -> u64 {
@@ -46,7 +46,7 @@ impl Word {
             CircuitState::MetricsOnly => 5,
         };
         state
-            | (self.admitted as u64) << 3
+            | (self.running as u64) << 3
             | (self.succeeded as u64) << (3 + PROBE_BITS)
             | (self.failed as u64) << (3 + 2 * PROBE_BITS)
             | (self.generation as u64) << GENERATION_SHIFT
@@ -65,7 +65,7 @@ impl Word {
         Self {
             state,
             generation: Self::generation_of(bits),
-            admitted: (bits >> 3 & PROBE_MASK) as u16,
+            running: (bits >> 3 & PROBE_MASK) as u16,
             succeeded: (bits >> (3 + PROBE_BITS) & PROBE_MASK) as u16,
             failed: (bits >> (3 + 2 * PROBE_BITS) & PROBE_MASK) as u16,
         }
@@ -82,37 +82,54 @@ impl Word {
         (bits >> GENERATION_SHIFT) as u32
     }
 
+    /// Whether another generation came after this one, by less than half of their circle.
+    pub(super) const fn is_later(generation: u32, than: u32) -> bool {
+        let ahead = generation.wrapping_sub(than) & GENERATION_MASK;
+        ahead != 0 && ahead <= GENERATION_MASK / 2
+    }
+
+    /// Slots of the half-open period that are taken: probes given back are not.
+    pub(super) const fn admitted(self) -> u16 {
+        self.running + self.succeeded + self.failed
+    }
+
     /// The state that time alone has brought about by `now`, if it is another one. `due` is the end of the open
-    /// time, or of the probes' time once one was let through.
+    /// time, or of the running probes' time.
     pub(super) fn lapsed(self, due: Instant, now: Instant) -> Option<CircuitState> {
         match self.state {
             // ## Open => HalfOpen: the open time has passed, to the nanosecond.
             CircuitState::Open if now >= due => Some(CircuitState::HalfOpen),
-            // ## HalfOpen => Open: a probe that gives no verdict is evidence. Idle, the circuit waits for one.
-            CircuitState::HalfOpen if self.admitted > 0 && now >= due => Some(CircuitState::Open),
+            // ## HalfOpen => Open: a probe that hangs is evidence. While none runs the circuit waits for one: were
+            // the wait held against it, a circuit with little traffic would never collect its successes.
+            CircuitState::HalfOpen if self.running > 0 && now >= due => Some(CircuitState::Open),
             _ => None,
         }
     }
 
-    /// The word after a probe's result, and the state that result leads to, if it decides.
-    pub(super) const fn probed(
-        self,
-        success: bool,
-        probes: u16,
-        needed: u16,
-    ) -> (Self, Option<CircuitState>) {
-        let mut word = self;
-        if success {
-            word.succeeded += 1;
+    /// The state that the probes' results lead to, if they decide.
+    pub(super) const fn verdict(self, (probes, needed): (u16, u16)) -> Option<CircuitState> {
+        match self.state {
             // ## HalfOpen => Closed: enough probes succeeded.
-            let decided = if word.succeeded >= needed { Some(CircuitState::Closed) } else { None };
-            (word, decided)
-        } else {
-            word.failed += 1;
+            CircuitState::HalfOpen if self.succeeded >= needed => Some(CircuitState::Closed),
             // ## HalfOpen => Open: the probes that are left cannot close the circuit any more.
-            let decided = if word.failed > probes - needed { Some(CircuitState::Open) } else { None };
-            (word, decided)
+            CircuitState::HalfOpen if self.failed > probes - needed => Some(CircuitState::Open),
+            _ => None,
         }
+    }
+
+    /// The word after a result; `slots` is 1 for a probe's, which ends with it, and 0 for one recorded by hand.
+    pub(super) const fn probed(self, success: bool, slots: u16) -> Self {
+        let running = self.running.saturating_sub(slots);
+        if success {
+            Self { running, succeeded: self.succeeded + 1, ..self }
+        } else {
+            Self { running, failed: self.failed + 1, ..self }
+        }
+    }
+
+    /// The word after a probe that was never used: the next call may have its slot.
+    pub(super) const fn given_back(self) -> Self {
+        Self { running: self.running.saturating_sub(1), ..self }
     }
 }
 
@@ -129,29 +146,45 @@ mod tests {
         assert_eq!(open.lapsed(at(10), at(9)), None);
         assert_eq!(open.lapsed(at(10), at(10)), Some(CircuitState::HalfOpen));
         let idle = Word::entered(CircuitState::HalfOpen, 2);
-        assert_eq!(idle.lapsed(at(10), at(1_000)), None);
-        assert_eq!(Word { admitted: 1, ..idle }.lapsed(at(10), at(10)), Some(CircuitState::Open));
+        assert_eq!(Word { succeeded: 1, ..idle }.lapsed(at(10), at(1_000)), None);
+        assert_eq!(Word { running: 1, ..idle }.lapsed(at(10), at(9)), None);
+        assert_eq!(Word { running: 1, ..idle }.lapsed(at(10), at(10)), Some(CircuitState::Open));
         assert_eq!(Word::CLOSED.lapsed(at(0), at(u64::MAX)), None);
     }
 
     #[test]
     fn probes_decide_as_soon_as_they_can() {
-        let idle = Word::entered(CircuitState::HalfOpen, 2);
-        assert_eq!(idle.probed(true, 3, 2).1, None);
-        assert_eq!(idle.probed(true, 3, 2).0.probed(true, 3, 2).1, Some(CircuitState::Closed));
-        assert_eq!(idle.probed(false, 3, 2).1, None);
-        assert_eq!(idle.probed(false, 3, 2).0.probed(false, 3, 2).1, Some(CircuitState::Open));
-        assert_eq!(idle.probed(false, 2, 2).1, Some(CircuitState::Open));
+        let two = Word { running: 2, ..Word::entered(CircuitState::HalfOpen, 2) };
+        let ok = two.probed(true, 1);
+        assert_eq!((ok.admitted(), ok.running, ok.verdict((3, 2))), (2, 1, None));
+        assert_eq!(ok.probed(true, 1).verdict((3, 2)), Some(CircuitState::Closed));
+        let failed = two.probed(false, 1);
+        assert_eq!((failed.admitted(), failed.running, failed.verdict((3, 2))), (2, 1, None));
+        assert_eq!(failed.probed(false, 1).verdict((3, 2)), Some(CircuitState::Open));
+        assert_eq!(failed.verdict((2, 2)), Some(CircuitState::Open));
+    }
+
+    #[test]
+    fn a_result_recorded_by_hand_takes_a_slot_and_ends_no_probe() {
+        let one = Word { running: 1, ..Word::entered(CircuitState::HalfOpen, 2) };
+        let recorded = one.probed(true, 0);
+        assert_eq!((recorded.running, recorded.admitted(), recorded.given_back().admitted()), (1, 2, 1));
+    }
+
+    #[test]
+    fn generations_are_ordered_around_their_end() {
+        assert!(Word::is_later(1, 0) && !Word::is_later(0, 1) && !Word::is_later(5, 5));
+        assert!(Word::is_later(0, GENERATION_MASK) && !Word::is_later(GENERATION_MASK, 0));
     }
 
     proptest! {
         #[test]
         fn a_word_survives_packing(
             state in 0..6u64, generation in 0..=GENERATION_MASK,
-            admitted in 0..1_024u16, succeeded in 0..1_024u16, failed in 0..1_024u16,
+            running in 0..1_024u16, succeeded in 0..1_024u16, failed in 0..1_024u16,
         ) {
             let state = Word::unpack(state).state;
-            let word = Word { state, generation, admitted, succeeded, failed };
+            let word = Word { state, generation, running, succeeded, failed };
             prop_assert_eq!(Word::unpack(word.pack()), word);
             prop_assert_eq!(Word::generation_of(word.pack()), generation);
         }

@@ -6,8 +6,10 @@ use crate::{
     events::{CircuitState, Conflict},
     limiter::LimiterSnapshot,
     name::Name,
+    pool::PoolSnapshot,
     registry::{DynamicNames, Registry, SiteSnapshot},
     stats::TimeoutSnapshot,
+    worker::WorkerSnapshot,
 };
 
 /// How well a registry's dependencies are.
@@ -33,13 +35,13 @@ pub enum HealthStatus {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let registry = Registry::new();
-/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("stock").build()?)?;
 /// assert_eq!(registry.health().status, HealthStatus::Healthy);
 ///
 /// circuit.force_open();
 /// let health = registry.health();
 /// assert_eq!(health.status, HealthStatus::Degraded);
-/// assert_eq!(health.unhealthy()[0].reason, "circuit `api` is forced open: by hand");
+/// assert_eq!(health.unhealthy()[0].reason, "circuit `stock` is forced open: by hand");
 /// println!("{health}");
 /// # Ok(())
 /// # }
@@ -60,6 +62,10 @@ pub struct HealthReport {
     pub limiters: Vec<LimiterSnapshot>,
     /// All named timeouts, sorted by name.
     pub timeouts: Vec<TimeoutSnapshot>,
+    /// All connection pools, sorted by name.
+    pub pools: Vec<PoolSnapshot>,
+    /// All worker pools, sorted by name.
+    pub workers: Vec<WorkerSnapshot>,
     /// Names that two attributes give different settings.
     pub conflicts: Vec<Conflict>,
     /// How many dynamic names there are.
@@ -91,6 +97,8 @@ impl Registry {
             bulkheads: self.bulkheads().iter().map(|bulkhead| bulkhead.snapshot()).collect(),
             limiters: self.limiters().iter().map(|limiter| limiter.snapshot()).collect(),
             timeouts: self.timeouts(),
+            pools: self.pools().iter().map(|pool| pool.snapshot()).collect(),
+            workers: self.worker_pools().iter().map(|workers| workers.snapshot()).collect(),
             conflicts: self.conflicts(),
             dynamic_names: self.dynamic_names(),
         }
@@ -104,8 +112,8 @@ impl Registry {
 }
 
 impl HealthReport {
-    /// What is not well, each with a reason in words: circuits that refuse calls, bulkheads whose queue is waited
-    /// in, contradicting declarations.
+    /// What is not well, each with a reason in words: circuits that refuse calls, bulkheads and pools that are
+    /// waited for, worker threads busy with jobs nobody waits for any more, contradicting declarations.
     #[must_use]
     pub fn unhealthy(&self) -> Vec<Unhealthy> {
         let circuits =
@@ -121,12 +129,28 @@ impl HealthReport {
                     bulkhead.name, bulkhead.max, bulkhead.waiting
                 ),
             });
+        let pools = self.pools.iter().filter(|pool| pool.waiting > 0).map(|pool| Unhealthy {
+            kind: "pool",
+            name: pool.name.clone(),
+            reason: format!(
+                "pool `{}` has all {} connections in use and {} callers waiting",
+                pool.name, pool.max_size, pool.waiting
+            ),
+        });
+        let workers = self.workers.iter().filter(|workers| workers.abandoned > 0).map(|workers| Unhealthy {
+            kind: "worker pool",
+            name: workers.name.clone(),
+            reason: format!(
+                "worker pool `{}` runs {} jobs on {} threads whose callers gave up",
+                workers.name, workers.abandoned, workers.threads
+            ),
+        });
         let conflicts = self.conflicts.iter().map(|conflict| Unhealthy {
             kind: "conflict",
             name: conflict.name.clone(),
             reason: conflict.to_string(),
         });
-        circuits.chain(bulkheads).chain(conflicts).collect()
+        circuits.chain(bulkheads).chain(pools).chain(workers).chain(conflicts).collect()
     }
 }
 

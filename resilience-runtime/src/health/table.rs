@@ -73,6 +73,20 @@ impl fmt::Display for HealthReport {
             let limit = Seconds(timeout.limit).to_string();
             (&timeout.name, [limit, completed, timed_out, cancelled, String::new(), p50, p99])
         })?;
+        let pool_columns = ["in use", "idle", "waiting", "max", "made", "closed", "refused"];
+        section(f, "pool", pool_columns, &self.pools, |pool| {
+            let sizes = [pool.active, pool.idle, pool.waiting, pool.max_size];
+            let [active, idle, waiting, max] = sizes.map(|count| number(count as u64));
+            let [made, closed, refused] = [pool.created, pool.closed.total(), pool.refused].map(number);
+            (&pool.name, [active, idle, waiting, max, made, closed, refused])
+        })?;
+        let worker_columns = ["running", "queued", "gave up", "threads", "done", "panics", "refused"];
+        section(f, "worker pool", worker_columns, &self.workers, |workers| {
+            let sizes = [workers.running, workers.queued, workers.abandoned, workers.threads];
+            let [running, queued, abandoned, threads] = sizes.map(|count| number(count as u64));
+            let [done, panics, refused] = [workers.completed, workers.panicked, workers.refused].map(number);
+            (&workers.name, [running, queued, abandoned, threads, done, panics, refused])
+        })?;
         let unhealthy = self.unhealthy();
         if !unhealthy.is_empty() {
             writeln!(f)?;

@@ -63,13 +63,14 @@ impl Future for LimiterAcquire<'_> {
         assert!(!matches!(this.stage, Stage::Done), "`LimiterAcquire` polled after completion");
         if matches!(this.stage, Stage::New) {
             *this.stage = Stage::Done;
-            let reservation = this.limiter.reserve(clock::now(), this.limiter.wait())?;
+            let now = clock::now();
+            let reservation = this.limiter.reserve(now, this.limiter.wait())?;
             if !reservation.waits {
                 return Poll::Ready(Ok(()));
             }
             let at = reservation.at;
             *this.stage = Stage::Waiting(reservation);
-            this.sleep.set(Some(clock::sleep_until(at)));
+            this.sleep.set(Some(clock::sleep_from(now, at)));
         }
         if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
             ready!(sleep.poll(cx));

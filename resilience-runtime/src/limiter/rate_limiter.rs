@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{self, Instant},
-    error::{InvalidSettings, ResilienceError},
+    error::ResilienceError,
     name::Name,
     settings::LimiterSettings,
     stats::Stats,

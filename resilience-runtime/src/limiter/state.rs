@@ -25,9 +25,10 @@ use crate::{
 ///
 /// A caller that stalls between reading and exchanging while the quota changes four times may see its edition's
 /// place half overwritten. The numbers are stored with release and read with acquire, so whoever has seen a new one
-/// has also seen that the word moved on, and fails, unless the word is back at the same TAT in the same edition.
+/// has also seen that the word moved on, and fails. Only if the word has meanwhile come back to the same nanosecond
+/// in the same edition is that one call judged by numbers of two quotas.
 pub(super) struct State {
-    word: AtomicU64,
+    word: Alone,
     editions: [Edition; EDITIONS],
     /// The quota of the current edition. Locked by whoever changes it and by readers of the whole.
     quota: Mutex<Quota>,
@@ -56,7 +57,7 @@ impl State {
     pub(super) fn new(quota: Quota) -> Self {
         let state = Self {
             // The clock starts later than this, so the bucket starts full.
-            word: AtomicU64::new(0),
+            word: Alone(AtomicU64::new(0)),
             editions: std::array::from_fn(|_| Edition::new()),
             quota: Mutex::new(quota),
         };
@@ -67,7 +68,7 @@ impl State {
     /// Takes the next slot if the wait for it is at most `most`, else tells the wait.
     #[inline]
     pub(super) fn reserve(&self, now: Instant, most: Duration) -> Result<Reservation, Duration> {
-        let mut word = self.word.load(Ordering::Acquire);
+        let mut word = self.word.0.load(Ordering::Acquire);
         loop {
             let slot = self.pace(word).next(word & LATEST, now);
             let waits = slot.at > now;
@@ -75,7 +76,7 @@ impl State {
                 return Err(slot.wait(now));
             }
             let next = word & !LATEST | slot.tat;
-            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+            match self.word.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(Reservation { at: slot.at, waits, before: word, after: next }),
                 Err(current) => word = current,
             }
@@ -88,11 +89,11 @@ impl State {
     /// hand the next caller a slot that is promised already, and so break the rate.
     pub(super) fn give_back(&self, reservation: &Reservation) -> bool {
         let Reservation { before, after, .. } = *reservation;
-        self.word.compare_exchange(after, before, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.word.0.compare_exchange(after, before, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     pub(super) fn free(&self, now: Instant) -> u32 {
-        let word = self.word.load(Ordering::Acquire);
+        let word = self.word.0.load(Ordering::Acquire);
         self.pace(word).free(word & LATEST, now)
     }
 
@@ -115,12 +116,12 @@ impl State {
         let mut current = self.quota.lock();
         *current = quota.unwrap_or(*current);
         let new = Pace::of(*current);
-        let mut word = self.word.load(Ordering::Acquire);
+        let mut word = self.word.0.load(Ordering::Acquire);
         let edition = (word >> EDITION_SHIFT) + 1;
         self.editions[edition as usize % EDITIONS].store(new);
         loop {
             let next = edition << EDITION_SHIFT | tat(&self.pace(word), &new, word & LATEST).min(LATEST);
-            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+            match self.word.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(other) => word = other,
             }
@@ -138,6 +139,11 @@ impl fmt::Debug for State {
         f.debug_tuple("State").field(&self.quota()).finish()
     }
 }
+
+/// Two cache lines apart from what is only read, because processors fetch lines in pairs: with several callers at
+/// once each compare-exchange takes the line away from the others.
+#[repr(align(128))]
+struct Alone(AtomicU64);
 
 /// The numbers of one quota.
 struct Edition {

@@ -36,9 +36,11 @@ use crate::{
     events::{Bus, Conflict, Event, EventReceiver},
     limiter::RateLimiter,
     name::Name,
+    pool::{AnyPool, ConnectionPool, Manager},
     retry::RetryBudget,
     settings::Declaration,
     stats::{Directory, TimeoutSnapshot, TimeoutStats},
+    worker::WorkerPool,
 };
 
 /// The process-wide registry.
@@ -66,9 +68,9 @@ pub fn registry() -> &'static Registry {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let registry = Registry::new();
-/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("stock").build()?)?;
 /// circuit.force_open();
-/// assert!(registry.circuit("api").is_some_and(|circuit| circuit.is_open()));
+/// assert!(registry.circuit("stock").is_some_and(|circuit| circuit.is_open()));
 /// assert!(registry.circuit("mistyped").is_none());
 /// # Ok(())
 /// # }
@@ -88,6 +90,8 @@ pub(crate) struct Inner {
     limiters: Named<RateLimiter>,
     budgets: Named<RetryBudget>,
     timeouts: Named<TimeoutStats>,
+    pools: Named<dyn AnyPool>,
+    worker_pools: Named<WorkerPool>,
     bound: Bound,
 }
 
@@ -101,11 +105,13 @@ impl Registry {
             random: Arc::new(Random::new(RandomState::new().hash_one(0))),
             declared: Declarations::collect(),
             sites: DashMap::new(),
-            circuits: Named::new(),
-            bulkheads: Named::new(),
-            limiters: Named::new(),
-            budgets: Named::new(),
-            timeouts: Named::new(),
+            circuits: Named::of("circuit"),
+            bulkheads: Named::of("bulkhead"),
+            limiters: Named::of("rate limiter"),
+            budgets: Named::of("retry budget"),
+            timeouts: Named::of("timeout"),
+            pools: Named::of("pool"),
+            worker_pools: Named::of("worker pool"),
             bound: Bound::new(),
         };
         for (declaration, label) in &inner.declared.sites {
@@ -217,12 +223,8 @@ impl Registry {
         &self,
         circuit: CircuitBreaker,
     ) -> Result<Arc<CircuitBreaker>, AlreadyRegistered> {
-        let name = circuit.label().clone();
-        let circuit = self
-            .0
-            .circuits
-            .register(&name, circuit)
-            .ok_or_else(|| AlreadyRegistered::new("circuit", name))?;
+        let circuit = Arc::new(circuit);
+        self.0.circuits.register(circuit.name(), circuit.clone())?;
         circuit.attach(self.0.bus.clone());
         Ok(circuit)
     }
@@ -233,8 +235,9 @@ impl Registry {
     ///
     /// If there is a bulkhead of that name.
     pub fn register_bulkhead(&self, bulkhead: Bulkhead) -> Result<Arc<Bulkhead>, AlreadyRegistered> {
-        let name = bulkhead.label().clone();
-        self.0.bulkheads.register(&name, bulkhead).ok_or_else(|| AlreadyRegistered::new("bulkhead", name))
+        let bulkhead = Arc::new(bulkhead);
+        self.0.bulkheads.register(bulkhead.name(), bulkhead.clone())?;
+        Ok(bulkhead)
     }
 
     /// Adds a rate limiter of the program's own.
@@ -243,8 +246,64 @@ impl Registry {
     ///
     /// If there is a rate limiter of that name.
     pub fn register_limiter(&self, limiter: RateLimiter) -> Result<Arc<RateLimiter>, AlreadyRegistered> {
-        let name = limiter.label().clone();
-        self.0.limiters.register(&name, limiter).ok_or_else(|| AlreadyRegistered::new("rate limiter", name))
+        let limiter = Arc::new(limiter);
+        self.0.limiters.register(limiter.name(), limiter.clone())?;
+        Ok(limiter)
+    }
+
+    /// The connection pool of this name, whatever it holds.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<Arc<dyn AnyPool>> {
+        self.0.pools.get(name)
+    }
+
+    /// The connection pool of this name, if its connections are made by an `M`.
+    #[must_use]
+    pub fn pool_of<M: Manager>(&self, name: &str) -> Option<Arc<ConnectionPool<M>>> {
+        self.pool(name)?.into_any().downcast().ok()
+    }
+
+    /// All connection pools, sorted by name.
+    #[must_use]
+    pub fn pools(&self) -> Vec<Arc<dyn AnyPool>> {
+        self.0.pools.all()
+    }
+
+    /// Adds a connection pool.
+    ///
+    /// # Errors
+    ///
+    /// If there is a connection pool of that name.
+    pub fn register_pool<M: Manager>(
+        &self,
+        pool: ConnectionPool<M>,
+    ) -> Result<Arc<ConnectionPool<M>>, AlreadyRegistered> {
+        let pool = Arc::new(pool);
+        self.0.pools.register(pool.name(), pool.clone())?;
+        Ok(pool)
+    }
+
+    /// The worker pool of this name.
+    #[must_use]
+    pub fn worker_pool(&self, name: &str) -> Option<Arc<WorkerPool>> {
+        self.0.worker_pools.get(name)
+    }
+
+    /// All worker pools, sorted by name.
+    #[must_use]
+    pub fn worker_pools(&self) -> Vec<Arc<WorkerPool>> {
+        self.0.worker_pools.all()
+    }
+
+    /// Adds a worker pool.
+    ///
+    /// # Errors
+    ///
+    /// If there is a worker pool of that name.
+    pub fn register_worker_pool(&self, workers: WorkerPool) -> Result<Arc<WorkerPool>, AlreadyRegistered> {
+        let workers = Arc::new(workers);
+        self.0.worker_pools.register(workers.name(), workers.clone())?;
+        Ok(workers)
     }
 
     /// The numbers of all named timeouts, sorted by name. A name is listed once a timeout of it was made.
@@ -296,9 +355,10 @@ impl Registry {
         self.0.sites.iter().for_each(|site| site.stats.reset());
     }
 
-    /// Refuses new calls, and waits until those under way have ended, at most for `wait`. There is no way back.
+    /// Refuses new calls, waits until those under way have ended, then closes pools and worker pools; at most for
+    /// `wait` in all. There is no way back.
     ///
-    /// Returns whether all calls ended in time.
+    /// Returns whether everything ended in time: every call, every connection given back, every job.
     ///
     /// # Cancel safety
     ///
@@ -307,10 +367,19 @@ impl Registry {
         self.0.lifecycle.shut_down();
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.close());
         let deadline = clock::now().saturating_add(wait);
-        loop {
-            if self.in_flight() == 0 {
-                return true;
-            }
+        let mut ended = self.calls_ended(deadline).await;
+        for pool in self.pools() {
+            ended &= pool.drain(deadline.saturating_since(clock::now())).await == 0;
+        }
+        for workers in self.worker_pools() {
+            ended &= workers.shutdown(deadline.saturating_since(clock::now())).await == 0;
+        }
+        ended
+    }
+
+    /// Whether all calls end by `deadline`.
+    async fn calls_ended(&self, deadline: Instant) -> bool {
+        while self.in_flight() > 0 {
             let now = clock::now();
             if now >= deadline {
                 return false;
@@ -319,6 +388,7 @@ impl Registry {
             // calls nothing.
             clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
         }
+        true
     }
 
     /// The numbers of a named timeout. Names are bounded, like all others: once there are too many, further ones

@@ -7,7 +7,7 @@ use std::{
 
 use dashmap::{DashMap, Entry};
 
-use crate::name::Name;
+use crate::{error::AlreadyRegistered, name::Name};
 
 /// A longer name is stored shortened: what a request can put into a name must not be able to fill the memory.
 const LONGEST: usize = 256;
@@ -31,10 +31,10 @@ pub(super) fn bounded(name: &str) -> std::borrow::Cow<'_, str> {
 
 /// A map that only its owners fill: looking up never creates.
 #[derive(Debug)]
-pub(super) struct Named<T>(DashMap<Name, Held<T>>);
+pub(super) struct Named<T: ?Sized>(DashMap<Name, Held<T>>, &'static str);
 
 #[derive(Debug)]
-struct Held<T> {
+struct Held<T: ?Sized> {
     value: Arc<T>,
     /// Declared or registered; never removed.
     lasting: bool,
@@ -42,9 +42,10 @@ struct Held<T> {
     users: usize,
 }
 
-impl<T> Named<T> {
-    pub(super) fn new() -> Self {
-        Self(DashMap::new())
+impl<T: ?Sized> Named<T> {
+    /// An empty map of this kind of thing.
+    pub(super) fn of(kind: &'static str) -> Self {
+        Self(DashMap::new(), kind)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<T>> {
@@ -64,29 +65,14 @@ impl<T> Named<T> {
     }
 
     /// Adds something of the user's own, unless the name is taken.
-    pub(super) fn register(&self, name: &Name, value: T) -> Option<Arc<T>> {
+    pub(super) fn register(&self, name: &str, value: Arc<T>) -> Result<(), AlreadyRegistered> {
         match self.0.entry(bounded(name).as_ref().into()) {
-            Entry::Occupied(_) => None,
+            Entry::Occupied(taken) => Err(AlreadyRegistered::new(self.1, taken.key().clone())),
             Entry::Vacant(vacant) => {
-                let value = Arc::new(value);
-                vacant.insert(Held { value: value.clone(), lasting: true, users: 0 });
-                Some(value)
+                vacant.insert(Held { value, lasting: true, users: 0 });
+                Ok(())
             }
         }
-    }
-
-    /// The entry of a declared name, made if it is not there yet.
-    pub(super) fn declare(&self, name: &Name, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut held = self.0.entry(name.clone()).or_insert_with(|| Held::new(make()));
-        held.lasting = true;
-        held.value.clone()
-    }
-
-    /// The entry of a dynamic name, made if it is not there yet, with one more user.
-    pub(super) fn join(&self, name: &Name, make: impl FnOnce() -> T) -> Arc<T> {
-        let mut held = self.0.entry(name.clone()).or_insert_with(|| Held::new(make()));
-        held.users += 1;
-        held.value.clone()
     }
 
     /// Whether anybody but handles of dynamic names holds the entry, which would otherwise go with the last of them.
@@ -108,9 +94,25 @@ impl<T> Named<T> {
     }
 }
 
-impl<T> Held<T> {
-    fn new(value: T) -> Self {
-        Self { value: Arc::new(value), lasting: false, users: 0 }
+impl<T> Named<T> {
+    /// The entry of a declared name, made if it is not there yet.
+    pub(super) fn declare(&self, name: &Name, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut held = self.0.entry(name.clone()).or_insert_with(|| Held::new(Arc::new(make())));
+        held.lasting = true;
+        held.value.clone()
+    }
+
+    /// The entry of a dynamic name, made if it is not there yet, with one more user.
+    pub(super) fn join(&self, name: &Name, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut held = self.0.entry(name.clone()).or_insert_with(|| Held::new(Arc::new(make())));
+        held.users += 1;
+        held.value.clone()
+    }
+}
+
+impl<T: ?Sized> Held<T> {
+    fn new(value: Arc<T>) -> Self {
+        Self { value, lasting: false, users: 0 }
     }
 
     /// Nobody can reach it but by looking it up, and nobody can do that while the map's shard is locked.
@@ -125,18 +127,21 @@ mod tests {
 
     #[test]
     fn looking_up_never_creates() {
-        let named = Named::<u8>::new();
+        let named = Named::<u8>::of("number");
         assert_eq!((named.get("api"), named.all().len()), (None, 0));
     }
 
     #[test]
     fn an_entry_goes_with_its_last_user_unless_someone_holds_it() {
-        let (named, name) = (Named::new(), Name::from_static("a"));
-        drop((named.join(&name, || 1), named.join(&name, || 2)));
+        let (named, name) = (Named::of("number"), Name::from_static("a"));
+        let (first, second) = (named.join(&name, || 1), named.join(&name, || 2));
+        drop(first);
         named.leave(&name);
         assert_eq!(named.get("a").as_deref(), Some(&1));
+        assert!(!named.is_shared(&name));
         let held = named.get("a");
         assert!(named.is_shared(&name));
+        drop(second);
         named.leave(&name);
         assert!(named.get("a").is_some());
         drop(held);
@@ -147,8 +152,10 @@ mod tests {
     #[test]
     fn a_long_name_is_shortened_and_still_found() {
         let (long, longer) = ("é".repeat(5_000), "é".repeat(5_001));
-        let named = Named::new();
-        named.register(&Name::from(&*long), 1);
+        let named = Named::of("number");
+        named.register(&long, Arc::new(1)).unwrap();
+        let taken = named.register(&long, Arc::new(2)).unwrap_err();
+        assert!(taken.to_string().starts_with("number `éé"));
         assert_eq!((named.get(&long).as_deref(), named.get(&longer)), (Some(&1), None));
         assert!(bounded(&long).len() <= LONGEST);
     }

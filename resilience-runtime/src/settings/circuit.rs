@@ -148,7 +148,8 @@ impl CircuitSettings {
         self
     }
 
-    /// Open again if there is no verdict this many milliseconds after the first probe. Default: the open time.
+    /// Open again if a probe is under way and there is no verdict this many milliseconds after the first one was let
+    /// through; the time begins anew once none is under way. Default: the open time.
     pub const fn half_open_max_ms(mut self, millis: u64) -> Self {
         self.half_open_max = Some(Duration::from_millis(millis));
         self
@@ -183,7 +184,7 @@ impl CircuitSettings {
             };
         }
         rate!(failure_rate, slow_call_rate);
-        positive!(window_time, failure_reset, slow_call, open, open_max, half_open_max);
+        positive!(failure_reset, slow_call, open, open_max, half_open_max);
         if self.window.is_some() && self.window_time.is_some() {
             return Some(InvalidSettings::new("window", "counts calls or time, not both"));
         }
@@ -193,6 +194,11 @@ impl CircuitSettings {
             }
             if calls > Self::MOST_CALLS {
                 return Some(InvalidSettings::new("window", "must be at most 1,000,000"));
+            }
+        }
+        if let Some(length) = self.window_time {
+            if length.as_nanos() < 1_000_000 {
+                return Some(InvalidSettings::new("window_time", "must be at least 1 ms"));
             }
         }
         if let Some(calls) = self.min_calls {

@@ -140,7 +140,7 @@ impl Declaration {
     #[must_use]
     pub const fn checked(self) -> Self {
         if let Some(problem) = self.problem() {
-            panic!("{}", problem.reason());
+            problem.fail();
         }
         self
     }

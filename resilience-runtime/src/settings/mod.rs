@@ -45,7 +45,7 @@ macro_rules! checked {
         /// If a value is out of its range or contradicts another.
         pub const fn checked(self) -> Self {
             if let Some(problem) = self.problem() {
-                panic!("{}", problem.reason());
+                problem.fail();
             }
             self
         }

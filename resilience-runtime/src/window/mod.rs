@@ -1,9 +1,12 @@
 //! Sliding windows of outcomes, as a circuit judges them.
 //!
-//! A window belongs to one generation of a circuit's state: what an older generation records is not counted, and
-//! entering a new one empties the window by doing nothing but counting under another tag.
+//! A window belongs to one generation of a circuit's state: an outcome of another generation is not counted. It is
+//! emptied for a new generation *before* that generation is announced, so whoever is let through by it finds the
+//! window empty, and whoever still reports to the old one finds that it is gone.
 
 mod count;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod time;
 
 use std::sync::OnceLock;
@@ -13,7 +16,7 @@ use self::{count::CountWindow, time::TimeWindow};
 use crate::{
     clock::{Instant, nanos},
     settings::WindowShape,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// The sums of a window.
@@ -29,44 +32,45 @@ pub(crate) struct Sums {
 pub(crate) struct Window {
     /// Nanoseconds of a bucket of the time window, or zero for the count window.
     bucket: AtomicU64,
-    /// The generation counted last: an open circuit still shows what it tripped on.
-    generation: AtomicU32,
     count: CountWindow,
     time: OnceLock<Box<TimeWindow>>,
 }
 
 impl Window {
     pub(crate) fn new(shape: WindowShape) -> Self {
-        let window = Self {
-            bucket: AtomicU64::new(0),
-            generation: AtomicU32::new(0),
-            count: CountWindow::new(),
-            time: OnceLock::new(),
-        };
-        window.reshape(shape, 0);
+        let window = Self { bucket: AtomicU64::new(0), count: CountWindow::new(), time: OnceLock::new() };
+        window.reshape(shape, 0, Instant::from_nanos(0));
         window
     }
 
-    /// Gives the window another shape for a new generation. Only one thread does that at a time.
-    pub(crate) fn reshape(&self, shape: WindowShape, generation: u32) {
+    /// Gives the window another shape and empties it for a new generation. Only one thread does that at a time.
+    pub(crate) fn reshape(&self, shape: WindowShape, generation: u32, now: Instant) {
         let bucket = match shape {
-            WindowShape::Count(calls) => {
-                self.count.resize(u32::try_from(calls).unwrap_or(u32::MAX));
-                0
-            }
+            WindowShape::Count(_) => 0,
             WindowShape::Time(length) => {
                 self.time.get_or_init(Box::default);
-                (nanos(length) / time::BUCKETS as u64).max(1)
+                (nanos(length) / time::BUCKETS).max(1)
             }
         };
+        // Emptied first: an outcome of the old generation that meets the new shape must not be counted in it.
+        self.empty(generation, now, bucket);
+        if let WindowShape::Count(calls) = shape {
+            self.count.resize(u32::try_from(calls).unwrap_or(u32::MAX));
+        }
         self.bucket.store(bucket, Ordering::Release);
-        self.clear(generation);
     }
 
-    /// Empties the window for a new generation, before that generation is announced.
-    pub(crate) fn clear(&self, generation: u32) {
-        self.generation.store(generation, Ordering::Release);
+    /// Empties the window for a new generation, before that generation is announced. Only one thread does that at a
+    /// time.
+    pub(crate) fn clear(&self, generation: u32, now: Instant) {
+        self.empty(generation, now, self.bucket.load(Ordering::Acquire));
+    }
+
+    fn empty(&self, generation: u32, now: Instant, bucket: u64) {
         self.count.clear(generation);
+        if let Some(time) = self.time.get() {
+            time.clear(generation, now.as_nanos() / bucket.max(1));
+        }
     }
 
     /// Records an outcome and returns the sums with it; `None` if the generation is over.
@@ -74,24 +78,28 @@ impl Window {
     pub(crate) fn record(&self, generation: u32, kind: Kind, now: impl FnOnce() -> Instant) -> Option<Sums> {
         match self.time() {
             None => self.count.record(generation, kind),
-            Some((time, bucket)) => Some(time.record(generation, kind, now().as_nanos() / bucket)),
+            Some((time, bucket)) => time.record(generation, kind, now().as_nanos() / bucket),
         }
     }
 
-    /// The sums as they are, or as they were when the last generation that was counted ended.
+    /// Whether a quick success changes nothing: the window is full of such.
+    #[inline]
+    pub(crate) fn is_clean(&self, generation: u32) -> bool {
+        self.bucket.load(Ordering::Acquire) == 0 && self.count.is_clean(generation)
+    }
+
+    /// The sums of the generation the window belongs to.
     pub(crate) fn sums(&self, now: Instant) -> Sums {
-        let generation = self.generation.load(Ordering::Acquire);
         match self.time() {
-            None => self.count.sums(generation),
-            Some((time, bucket)) => time.sums(generation, now.as_nanos() / bucket),
+            None => self.count.sums(),
+            Some((time, bucket)) => time.sums(now.as_nanos() / bucket),
         }
     }
 
     /// The outcomes in the window, oldest first; a time window keeps only their number.
     pub(crate) fn log(&self) -> Vec<Kind> {
-        let generation = self.generation.load(Ordering::Acquire);
         match self.time() {
-            None => self.count.log(generation),
+            None => self.count.log(),
             Some(_) => Vec::new(),
         }
     }
@@ -102,5 +110,45 @@ impl Window {
             0 => None,
             bucket => self.time.get().map(|time| (&**time, bucket)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const FAILURE: Kind = Kind { failure: true, slow: false };
+    const ONE: Sums = Sums { calls: 1, failures: 1, slow: 0 };
+
+    const fn seconds(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_window_of_another_shape_starts_empty_and_slides_in_its_own_units() {
+        let time = |millis| WindowShape::Time(Duration::from_millis(millis));
+        let window = Window::new(WindowShape::Count(3));
+        let shapes = [time(10), time(100_000), WindowShape::Count(9), time(1), time(10_000)];
+        for (generation, shape) in (1..).zip(shapes) {
+            let now = seconds(u64::from(generation) * 1_000);
+            window.reshape(shape, generation, now);
+            assert_eq!(window.sums(now), Sums::default(), "{shape:?}");
+            assert_eq!(window.record(generation - 1, FAILURE, || now), None, "{shape:?}");
+            assert_eq!(window.record(generation, FAILURE, || now), Some(ONE), "{shape:?}");
+            if let WindowShape::Time(length) = shape {
+                assert_eq!(window.sums(now.saturating_add(length)), Sums::default(), "{shape:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_stays_readable_until_it_is_cleared() {
+        let window = Window::new(WindowShape::Count(3));
+        window.record(0, FAILURE, || seconds(1));
+        assert_eq!((window.sums(seconds(1)), window.log()), (ONE, vec![FAILURE]));
+        window.clear(1, seconds(2));
+        assert_eq!((window.sums(seconds(2)), window.log()), (Sums::default(), vec![]));
     }
 }

@@ -74,7 +74,7 @@ async fn a_cancelled_waiter_leaves_no_phantom_in_the_queue() {
     }
     let mut last = waiter(&bulkhead);
     drop(holder);
-    assert_ready_ok!(last.poll());
+    drop(assert_ready_ok!(last.poll()));
     assert_counts(&bulkhead, 2, 0, 10);
 }
 
@@ -176,6 +176,23 @@ async fn the_body_is_gone_before_its_permit_is_free() {
     assert_eq!(assert_ready!(call.poll()), Err(CallError::Failed(7)));
     assert!(seen_full.load(Ordering::Relaxed));
     assert_usage(&bulkhead, 0, 0, 1);
+}
+
+#[test]
+fn a_refused_body_is_dropped_with_the_refusal() {
+    let bulkhead = bulkhead(1, 0);
+    let _holder = bulkhead.try_acquire().unwrap();
+    let dropped = Arc::new(AtomicBool::new(false));
+    let guard = {
+        let dropped = Arc::clone(&dropped);
+        OnDrop(move || dropped.store(true, Ordering::Relaxed))
+    };
+    let mut call = spawn(bulkhead.run(async move {
+        let _guard = guard;
+        endless().await
+    }));
+    assert!(refusal(assert_ready!(call.poll())).contains("full"));
+    assert!(dropped.load(Ordering::Relaxed));
 }
 
 #[test]

@@ -92,10 +92,11 @@ async fn callers_that_give_up_take_no_slot_with_them() {
     assert_usage(&bulkhead, 0, 0, 3);
 }
 
-/// As many threads as permits: a permit is always free for each, wherever it lies at the moment.
+/// As many threads as permits: a permit is always free for each, wherever it lies at the moment. More threads than
+/// stripes, so that permits wander.
 #[test]
 fn nobody_is_refused_while_a_permit_is_free() {
-    const THREADS: usize = 4;
+    const THREADS: usize = 12;
     let bulkhead = bulkhead(THREADS, 0);
     thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -45,7 +45,7 @@ async fn a_newcomer_cannot_steal_what_was_handed_over() {
     let permit = assert_ready_ok!(waiter.poll());
     assert_pending!(newcomer.poll());
     drop(permit);
-    assert_ready_ok!(newcomer.poll());
+    drop(assert_ready_ok!(newcomer.poll()));
 }
 
 /// Also while a permit is free for a moment: after growing, what waiters do not need is free, and only that.
@@ -61,7 +61,7 @@ async fn a_newcomer_queues_behind_waiters() {
     let permit = assert_ready_ok!(first.poll());
     assert!(bulkhead.try_acquire().is_err());
     drop(permit);
-    assert_ready_ok!(second.poll());
+    drop(assert_ready_ok!(second.poll()));
 }
 
 #[derive(Default)]

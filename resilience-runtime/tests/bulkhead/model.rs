@@ -131,7 +131,7 @@ fn run(max: usize, queue: usize, steps: Vec<Step>) {
                     assert!(answer.is_pending());
                 }
                 if expected_woken {
-                    waiters.swap_remove(which);
+                    drop(waiters.swap_remove(which));
                 }
             }
             Step::Cancel(which) if !waiters.is_empty() => {

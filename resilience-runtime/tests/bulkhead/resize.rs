@@ -93,7 +93,7 @@ async fn settings_change_in_place() {
     assert_ready_err!(late.poll());
     assert_pending!(early.poll());
     drop(holder);
-    assert_ready_ok!(early.poll());
+    drop(assert_ready_ok!(early.poll()));
     let snapshot = bulkhead.snapshot();
     assert_eq!((snapshot.max, snapshot.queue, snapshot.wait), (1, 2, SECOND / 10));
 }

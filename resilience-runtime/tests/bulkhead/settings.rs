@@ -19,7 +19,9 @@ fn settings_that_cannot_be_are_refused_with_key_and_reason() {
     }
     let bulkhead = builder().build().unwrap();
     assert_eq!(bulkhead.configure(BulkheadSettings::new(0)).unwrap_err().key(), "max");
-    assert_eq!(bulkhead.max(), 1);
+    assert_usage(&bulkhead, 0, 0, 1);
+    bulkhead.configure(BulkheadSettings::new(3)).unwrap();
+    assert_usage(&bulkhead, 0, 0, 3);
 }
 
 #[test]
@@ -44,6 +46,9 @@ fn names_and_permits_show_what_they_belong_to() {
     drop(owned);
     let permit = bulkhead.try_acquire().unwrap();
     assert_eq!(format!("{permit:?}"), "BulkheadPermit(\"db\")");
+    let text = format!("{bulkhead:?}");
+    assert_eq!(text, "Bulkhead { name: \"db\", max: 1, in_flight: 1, waiting: 0, .. }");
+    assert_eq!(format!("{:?}", bulkhead.run(endless())), "Run { permit: None, .. }");
 }
 
 #[test]
@@ -60,8 +65,10 @@ fn an_owned_permit_outlives_every_other_handle() {
 #[test]
 fn futures_and_permits_can_be_sent() {
     fn sendable<T: Send>(_: &T) {}
+    fn shareable<T: Sync + std::panic::RefUnwindSafe>(_: &T) {}
     let bulkhead = std::sync::Arc::new(Bulkhead::new("db", 3).unwrap());
     sendable(&bulkhead);
+    shareable(&bulkhead);
     sendable(&bulkhead.acquire());
     sendable(&bulkhead.run(endless()));
     sendable(&bulkhead.try_acquire().unwrap());
