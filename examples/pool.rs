@@ -1,14 +1,15 @@
 //! A connection pool on its own, over real sockets: reuse, waiting, a check before use, a circuit before creations.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use resilience_runtime::{CircuitBreaker, ConnectionPool, Manager, PoolError, pool::CloseReason, registry};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
-/// Creates connections to one address, and tells those from which the peer has gone.
+/// Creates connections to one address, and asks the peer whether it is still there.
 struct Tcp(SocketAddr);
 
 impl Manager for Tcp {
@@ -20,12 +21,8 @@ impl Manager for Tcp {
     }
 
     async fn is_healthy(&self, connection: &mut TcpStream) -> Result<(), io::Error> {
-        // A peer that has gone makes the socket readable; silence is what a healthy idle one has to say.
-        match connection.try_read(&mut [0]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::ErrorKind::ConnectionReset.into()),
-        }
+        connection.write_u8(b'?').await?;
+        connection.read_u8().await.map(drop)
     }
 }
 
@@ -35,18 +32,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = listener.local_addr()?;
     let server = serve(listener);
 
-    let circuit = Arc::new(CircuitBreaker::builder("peer").failure_threshold(2).build()?);
+    // Registered, both are listed in health.
+    let circuit = CircuitBreaker::builder("peer").failure_threshold(2).build()?;
+    let circuit = registry().register_circuit(circuit)?;
     let pool = ConnectionPool::builder("peer", Tcp(address))
         .max_size(2)
         .acquire_timeout(Duration::from_millis(200))
         .create_retries(0)
         .circuit(circuit.clone())
         .build()?;
-    // Registered, the pool is listed in health.
     let pool = registry().register_pool(pool)?;
 
     println!("A hundred callers share two connections.");
-    let mut callers = tokio::task::JoinSet::new();
+    let mut callers = JoinSet::new();
     for _ in 0..100 {
         let pool = pool.clone();
         callers.spawn(async move { pool.acquire().await.map(drop) });
@@ -80,12 +78,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Takes connections and holds them until it is stopped.
+/// Answers every byte with itself until it is stopped.
 fn serve(listener: TcpListener) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let mut connections = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            connections.push(connection);
+        let mut connections = JoinSet::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let (mut reader, mut writer) = connection.split();
+                tokio::io::copy(&mut reader, &mut writer).await
+            });
         }
     })
 }
