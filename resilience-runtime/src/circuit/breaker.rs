@@ -5,7 +5,6 @@ use std::{
     future::Future,
     panic::{RefUnwindSafe, UnwindSafe},
     sync::Arc,
-    time::Duration,
 };
 
 use once_cell::sync::OnceCell;
@@ -192,6 +191,7 @@ impl CircuitBreaker {
     /// assert_eq!(circuit.snapshot().succeeded, 1);
     /// # Ok::<(), resilience_runtime::InvalidSettings>(())
     /// ```
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, ResilienceError> {
         Permit::acquire(self)
     }
@@ -258,9 +258,4 @@ impl fmt::Debug for CircuitBreaker {
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
-}
-
-/// How long permits of this circuit's calls take, for those that read the clock.
-pub(super) fn took(begun: Option<Instant>) -> Option<Duration> {
-    begun.map(|begun| clock::now().saturating_since(begun))
 }

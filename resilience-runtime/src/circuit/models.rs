@@ -33,7 +33,7 @@ fn open(settings: CircuitSettings) -> Arc<CircuitBreaker> {
 }
 
 fn admit(circuit: &CircuitBreaker, nanos: u64) -> Option<Ticket> {
-    circuit.admit(|| at(nanos)).ok()
+    circuit.admit(at(nanos)).ok()
 }
 
 fn settle(circuit: &CircuitBreaker, ticket: Ticket, outcome: Outcome, nanos: u64) {
