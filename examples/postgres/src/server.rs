@@ -6,10 +6,9 @@ use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use resilience_runtime::Instant;
 use tokio_postgres::{Config, NoTls};
 
 /// A server that can be killed, frozen and started again. It and its directory go when this is dropped.
@@ -69,7 +68,7 @@ impl Server {
     ///
     /// If it does not within a minute.
     pub async fn restart(&mut self) -> io::Result<()> {
-        let deadline = Instant::now().saturating_add(PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let running = match &mut self.process {
                 Some(process) => process.try_wait()?.is_none(),
