@@ -210,7 +210,7 @@ async fn polling_after_completion_makes_no_further_attempt() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_nothing_behind() {
     let retry = doubling(3).build().unwrap();
-    let mut call = task::spawn(retry.run(|| pending::<Result<(), ()>>()));
+    let mut call = task::spawn(retry.run(pending::<Result<(), ()>>));
     assert_pending!(call.poll());
     drop(call);
     let snapshot = retry.budget().unwrap().snapshot(Instant::now());

@@ -131,8 +131,13 @@ impl<'h> Call<'h> {
         let (patience, deadline) = (place.deadline(), self.deadline());
         let until = patience.min(deadline);
         ready!(poll_deadline(until, sleep, cx));
-        let full = bulkhead.expire(place, clock::now());
-        Poll::Ready(Err(if deadline <= patience { self.timed_out(until) } else { full }))
+        Poll::Ready(Err(if deadline <= patience {
+            // The bulkhead did not refuse: the caller would have waited longer, were it not for its own limit.
+            bulkhead.leave(place);
+            self.timed_out(until)
+        } else {
+            bulkhead.expire(place, clock::now())
+        }))
     }
 
     /// The chain from the circuit on, for a call that was handed its slot.
