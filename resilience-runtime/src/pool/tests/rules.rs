@@ -165,6 +165,37 @@ async fn a_caller_who_waited_in_vain_is_told_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_handed_a_sick_connection_waits_in_front_of_those_who_had_no_turn() {
+    let manager = Scripted::default();
+    let pool = builder(&manager).max_size(2).create_concurrency(1).build().unwrap();
+    pool.acquire().await.unwrap().sick.store(true, Relaxed);
+    manager.0.pending.store(1, Relaxed);
+    let mut callers = [Box::pin(pool.acquire()), Box::pin(pool.acquire()), Box::pin(pool.acquire())];
+    assert!(callers.iter_mut().all(|caller| poll(caller).is_pending()));
+    let [checking, creating, waiting] = &mut callers;
+    assert!(poll(checking).is_pending(), "its connection is sick, and somebody is creating");
+    assert_eq!(pool.snapshot().waiting, 2);
+    let Poll::Ready(Ok(created)) = poll(creating) else { panic!("not created") };
+    assert!(poll(waiting).is_pending() && poll(checking).is_pending());
+    let Poll::Ready(Ok(second)) = poll(checking) else { panic!("overtaken") };
+    assert_eq!((created.number, second.number, pool.snapshot().waiting), (1, 2, 1));
+    drop((callers, created, second));
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_without_time_gets_what_is_there_and_no_more() {
+    let pool = pool(&Scripted::default(), 1);
+    let (took, held) = timed(pool.acquire_within(Duration::ZERO)).await;
+    assert_eq!((took, held.is_ok()), (Duration::ZERO, true));
+    let (took, result) = timed(pool.acquire_within(Duration::ZERO)).await;
+    assert_eq!((took, kind(&result.unwrap_err())), (Duration::ZERO, Some(ErrorKind::PoolExhausted)));
+    drop(held);
+    assert!(pool.acquire_within(Duration::ZERO).await.is_ok());
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_that_is_cancelled_closes_the_connection() {
     let manager = Scripted::default();
     let pool = pool(&manager, 1);
