@@ -210,6 +210,21 @@ async fn a_check_that_is_cancelled_closes_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_check_that_does_not_end_in_time_closes_the_connection() {
+    let manager = Scripted::default();
+    let pool = pool(&manager, 1);
+    drop(pool.acquire().await.unwrap());
+    manager.0.pending.store(usize::MAX, Relaxed);
+    let mut caller = Box::pin(pool.acquire_within(secs(1)));
+    assert!(poll(&mut caller).is_pending());
+    sleep_until(clock::now().saturating_add(secs(1))).await;
+    let Poll::Ready(Err(error)) = poll(&mut caller) else { panic!("its time is over") };
+    assert_eq!(error.to_string(), "`db` timed out after 1.0 s");
+    assert_eq!((pool.snapshot().idle, pool.snapshot().closed.of(CloseReason::Unhealthy)), (0, 1));
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_lock_is_held_across_a_check_or_a_creation() {
     let manager = Scripted::default();
     let pool = pool(&manager, 3);
@@ -504,6 +519,10 @@ async fn the_circuit_is_told_of_every_creation_exactly_once() {
         (7, GateOutcome::TimedOut, None),
     ];
     assert_eq!(*circuit.told.lock(), expected);
+    // A panic counts as a failure, a caller who gives up as neither.
+    let told = pool.snapshot();
+    assert_eq!((told.acquired, told.failed, told.cancelled, told.refused), (1, 2, 1, 1));
+    assert_eq!((told.created, told.creations_failed, told.creations_cancelled), (1, 3, 1));
     check_slots(&pool);
 }
 
@@ -598,6 +617,23 @@ async fn draining_ends_at_its_deadline() {
     check_books(&pool, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_drains_hears_of_the_last_connection_also_when_its_check_fails() {
+    let manager = Scripted::default();
+    let pool = pool(&manager, 1);
+    pool.acquire().await.unwrap().sick.store(true, Relaxed);
+    manager.0.pending.store(1, Relaxed);
+    let mut caller = Box::pin(pool.acquire());
+    assert!(poll(&mut caller).is_pending());
+    let wakes = Arc::new(Wakes::default());
+    let mut drain = Box::pin(pool.drain(secs(60)));
+    let waker = Arc::clone(&wakes).into();
+    assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    pool.close();
+    assert!(matches!(poll(&mut caller), Poll::Ready(Err(PoolError::Refused(_)))));
+    assert_eq!((wakes.0.load(Relaxed), poll(&mut drain)), (1, Poll::Ready(0)));
+}
+
 #[test]
 fn an_idle_pool_is_drained_without_a_runtime() {
     let pool = pool(&Scripted::default(), 1);
@@ -633,4 +669,8 @@ async fn wait_and_use_times_are_exact() {
     let (wait, in_use) = (snapshot.wait.unwrap(), snapshot.in_use.unwrap());
     assert_eq!((wait.count, wait.max, in_use.count, in_use.max), (2, secs(2), 2, secs(2)));
     assert_eq!((snapshot.acquired, snapshot.utilisation), (2, 0.0));
+    // The time in which it lay idle is no use.
+    tokio::time::sleep(secs(5)).await;
+    drop(pool.acquire().await.unwrap());
+    assert_eq!(pool.snapshot().in_use.unwrap().max, secs(2));
 }
