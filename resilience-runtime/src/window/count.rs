@@ -98,8 +98,9 @@ impl CountWindow {
 
     pub(super) fn clear(&self, generation: u32) {
         let tag = generation & TAG_MASK;
-        self.sums.store(clean(tag), Ordering::Release);
-        self.cursor.store(u64::from(tag) << TAG_SHIFT, Ordering::Release);
+        // Swapped, not stored: among exchanges a word has one order, which also loom knows.
+        self.sums.swap(clean(tag), Ordering::AcqRel);
+        self.cursor.swap(u64::from(tag) << TAG_SHIFT, Ordering::AcqRel);
         if self.wiped.swap(generation >> WIPE_BITS, Ordering::AcqRel) != generation >> WIPE_BITS {
             let mut next = self.ring.get();
             while let Some(ring) = next {
