@@ -13,7 +13,8 @@
 //! memory in pieces and read back whole, for which processors have to wait.
 //!
 //! A panic is told from a cancellation by *when* the call is dropped: user code runs only between setting and
-//! clearing [`IN_USER_CODE`], so a call that is dropped while it is set was torn down by a panic of its own.
+//! clearing [`IN_USER_CODE`], so a call that is dropped while it is set was torn down by a panic of its own. From the
+//! end of an attempt to its settling it stays set, since the attempt's future is dropped in between.
 //! `thread::panicking()` would also be true for a future that a neighbour's panic drops.
 
 mod attempt;
@@ -204,6 +205,7 @@ impl<'h> Call<'h> {
     /// Records an attempt's result, gives back what it held, and decides what comes next.
     #[inline]
     pub fn settle(&mut self, verdict: Verdict<'_>) -> Next {
+        self.flags &= !IN_USER_CODE;
         if verdict.is_success() {
             self.succeed();
             return Next::Done;
@@ -266,6 +268,7 @@ impl<'h> Call<'h> {
     /// Records an attempt that ran out of time. The attempt's future must be gone.
     #[cold]
     pub fn settle_timeout(&mut self) -> Next {
+        self.flags &= !IN_USER_CODE;
         let now = clock::now();
         let stripe = stripe::current();
         self.release_slot(stripe);

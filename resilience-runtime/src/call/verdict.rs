@@ -100,5 +100,8 @@ mod tests {
         assert_eq!((empty.outcome, empty.retry), (Outcome::Failure, Some(ErrorClass::Transient)));
         let known = Verdict::error(ErrorClass::Transient, None).retry_if(false).failure_if(false);
         assert_eq!((known.outcome, known.retry), (Outcome::Success, None));
+        let after = ErrorClass::RetryAfter(Duration::from_secs(1));
+        assert_eq!(Verdict::error(after, None).retry_if(true).retry, Some(after), "the floor stays");
+        assert_eq!(Verdict::error(after, None).retry_if(false).retry, None);
     }
 }
