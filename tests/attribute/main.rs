@@ -9,6 +9,7 @@ mod hygiene;
 mod judges;
 mod lints;
 mod names;
+mod pooled;
 mod rename;
 mod send;
 mod shapes;

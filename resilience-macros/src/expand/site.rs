@@ -48,6 +48,10 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
         let settings = main_settings(group, p, kind);
         parts.extend(hygienic!(.#setter(#name, #settings)));
     }
+    if let Some(name) = policy.pool.as_ref().and_then(|group| group.name.as_ref()) {
+        let text = &name.text;
+        parts.extend(hygienic!(.pool(#text)));
+    }
     for limit in [&policy.timeout, &policy.total_timeout].into_iter().flatten() {
         let setter =
             Ident::new(if limit.is_total() { "total_timeout_ms" } else { "timeout_ms" }, Span::mixed_site());
@@ -134,7 +138,7 @@ fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream
         Kind::Whole(int, least, most) => (int_name(int), hygienic!(, #least, #most)),
         Kind::Rate | Kind::Jitter | Kind::Budget => ("rate", TokenStream::new()),
         Kind::Factor => ("factor", TokenStream::new()),
-        Kind::Flag | Kind::Backoff | Kind::Name => return value.to_token_stream(),
+        Kind::Flag | Kind::Backoff | Kind::Name | Kind::Type => return value.to_token_stream(),
     };
     let message = format!("`{key}` is out of range: {}", kind.range());
     // A binding of the type, so that a wrong one is reported against the expression alone.

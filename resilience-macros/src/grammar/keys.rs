@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Budget,
     /// A string literal, possibly a template.
     Name,
+    /// A type.
+    Type,
 }
 
 impl Kind {
@@ -57,10 +59,12 @@ pub(crate) struct Order {
     pub(crate) unless: Option<&'static str>,
 }
 
-/// One group: `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`.
+/// One group: `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`, `pool(..)`.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) key: &'static str,
+    /// Whether calls may fill in its name.
+    pub(crate) templates: bool,
     /// What must be given, and what `key = value` is short for.
     pub(crate) main: &'static str,
     /// How it is written.
@@ -78,6 +82,11 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// A value of the main key.
+    pub(crate) fn sample(&self) -> &'static str {
+        self.example.split_once("= ").map_or("..", |(_, sample)| sample)
     }
 }
 
@@ -98,6 +107,7 @@ pub(crate) const MILLIS: Kind = Kind::Whole(Int::U64, 1, MOST);
 
 pub(crate) static CIRCUIT: Spec = Spec {
     key: "circuit",
+    templates: true,
     main: "name",
     example: "circuit = \"api\"",
     keys: &[
@@ -171,6 +181,7 @@ pub(crate) static CIRCUIT: Spec = Spec {
 
 pub(crate) static RETRY: Spec = Spec {
     key: "retry",
+    templates: false,
     main: "max",
     example: "retry = 3",
     keys: &[
@@ -222,6 +233,7 @@ pub(crate) static RETRY: Spec = Spec {
 
 pub(crate) static BULKHEAD: Spec = Spec {
     key: "bulkhead",
+    templates: true,
     main: "max",
     example: "bulkhead = 10",
     keys: &[
@@ -256,6 +268,7 @@ pub(crate) static BULKHEAD: Spec = Spec {
 
 pub(crate) static RATE_LIMIT: Spec = Spec {
     key: "rate_limit",
+    templates: true,
     main: "max",
     example: "rate_limit = 100",
     keys: &[
@@ -291,11 +304,29 @@ pub(crate) static RATE_LIMIT: Spec = Spec {
     ],
 };
 
+pub(crate) static POOL: Spec = Spec {
+    key: "pool",
+    templates: false,
+    main: "name",
+    example: "pool = \"db\"",
+    keys: &[key("name", Kind::Name), key("manager", Kind::Type)],
+    orders: &[],
+    needs: &[],
+    either: &[],
+    foreign: &[
+        ("type", "manager"),
+        ("by", "manager"),
+        ("connection", "manager"),
+        ("connection_manager", "manager"),
+        ("pool", "name"),
+    ],
+};
+
 /// Every group.
-pub(crate) static GROUPS: [&Spec; 4] = [&CIRCUIT, &RETRY, &BULKHEAD, &RATE_LIMIT];
+pub(crate) static GROUPS: [&Spec; 5] = [&CIRCUIT, &RETRY, &BULKHEAD, &RATE_LIMIT, &POOL];
 
 /// Every key of the attribute itself.
-pub(crate) static TOP: [&str; 15] = [
+pub(crate) static TOP: [&str; 16] = [
     "circuit",
     "retry",
     "timeout",
@@ -304,6 +335,7 @@ pub(crate) static TOP: [&str; 15] = [
     "total_timeout_ms",
     "bulkhead",
     "rate_limit",
+    "pool",
     "fallback",
     "classify",
     "retry_if",
@@ -345,6 +377,9 @@ pub(crate) static FOREIGN: &[(&str, &str)] = &[
     ("max_concurrent_calls", "`bulkhead`"),
     ("max_in_flight", "`bulkhead`"),
     ("semaphore", "`bulkhead`"),
+    ("connection", "`pool`"),
+    ("connection_pool", "`pool`"),
+    ("pooled", "`pool = \"..\"`, and `#[pooled]` at the argument"),
     ("deadline", "`total_timeout`"),
     ("deadline_ms", "`total_timeout_ms`"),
     ("overall_timeout", "`total_timeout`"),

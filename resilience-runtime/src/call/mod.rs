@@ -15,6 +15,7 @@
 //! `thread::panicking()` would also be true for a future that a neighbour's panic drops.
 
 mod attempt;
+mod lend;
 mod verdict;
 mod wait;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub(crate) use self::{attempt::poll_attempt, wait::Waiting};
 pub use self::{
     attempt::{Attempt, UntimedAttempt},
+    lend::{Lent, ManagerFailure, NoConnection, give_back},
     verdict::Verdict,
     wait::{BackoffSleep, Wait},
 };
@@ -274,14 +276,33 @@ impl<'h> Call<'h> {
         true
     }
 
+    /// Records an attempt that got no answer from the user's code: it ran out of time, or something it needs refused.
+    /// A refusal says nothing about the dependency, and is not tried again.
+    #[cold]
+    pub fn settle_refusal(&mut self, refusal: &ResilienceError) -> Next {
+        if refusal.kind() == ErrorKind::TimedOut {
+            return self.settle_timeout();
+        }
+        self.release_slot();
+        if let (Some(ticket), Some(circuit)) = (self.ticket.take(), &self.handles.circuit) {
+            circuit.settle(ticket, Outcome::Ignored, None, clock::now, None);
+        }
+        self.refused(refusal.kind());
+        Next::Done
+    }
+
     /// Counts a refusal; the call is over.
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
+        self.refused(error.kind());
+        error
+    }
+
+    fn refused(&mut self, kind: ErrorKind) {
         self.flags |= SETTLED;
         let handles = &*self.handles;
-        handles.stats.refused(error.kind());
-        handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind: error.kind() });
-        error
+        handles.stats.refused(kind);
+        handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind });
     }
 
     #[inline]

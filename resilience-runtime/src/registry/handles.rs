@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use super::{Inner, declared::text, dynamic::SiteEntry, named::bounded, site::Handles};
+use super::{Inner, declared::text, dynamic::SiteEntry, named::bounded, pools::PoolSlot, site::Handles};
 use crate::{
     bulkhead::Bulkhead,
     circuit::CircuitBreaker,
@@ -74,6 +74,7 @@ impl Inner {
             bulkhead,
             limiter,
             budget,
+            pool: site.declaration.pool.map(|name| PoolSlot::new(name, self.pools.clone())),
             retry: site.declaration.retry,
             timeout: site.declaration.timeout,
             total_timeout: site.declaration.total_timeout,

@@ -67,6 +67,7 @@ pub struct Declaration {
     pub(crate) total_timeout: Option<Duration>,
     pub(crate) bulkhead: Option<(Option<NameSpec>, BulkheadSettings)>,
     pub(crate) limiter: Option<(Option<NameSpec>, LimiterSettings)>,
+    pub(crate) pool: Option<&'static str>,
 }
 
 impl Declaration {
@@ -81,6 +82,7 @@ impl Declaration {
             total_timeout: None,
             bulkhead: None,
             limiter: None,
+            pool: None,
         }
     }
 
@@ -129,6 +131,13 @@ impl Declaration {
     #[must_use]
     pub const fn rate_limit(mut self, name: Option<NameSpec>, settings: LimiterSettings) -> Self {
         self.limiter = Some((name, settings.checked()));
+        self
+    }
+
+    /// Takes a connection of the pool that is registered under this name.
+    #[must_use]
+    pub const fn pool(mut self, name: &'static str) -> Self {
+        self.pool = Some(name);
         self
     }
 
