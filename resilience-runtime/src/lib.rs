@@ -48,6 +48,7 @@ pub use crate::{
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
+        WorkerSettings,
     },
     stats::{Latency, TimeoutSnapshot},
 };

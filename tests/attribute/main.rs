@@ -15,3 +15,4 @@ mod send;
 mod shapes;
 mod sizes;
 mod support;
+mod workers;

@@ -125,7 +125,8 @@ impl Body<'_> {
             }
         };
         let backoff = again.then(|| hygienic!(call.backoff().await;));
-        if !self.policy.is_timed() && self.lend.is_none() {
+        let on_thread = self.policy.workers.is_some();
+        if !self.policy.is_timed() && self.lend.is_none() && !on_thread {
             // The answer must be gone before the next attempt is waited for: it need not be `Send`.
             let attempted = hygienic! {
                 let out = #attempt.await;
@@ -136,6 +137,7 @@ impl Body<'_> {
         }
         let refusal = self.refused(hygienic!(refusal));
         let (outcome, close, settled) = match self.lend {
+            None if on_thread => (hygienic!(#attempt.await), None, hygienic!(call.settle_refusal(&refusal))),
             None => (hygienic!(#attempt.await), None, hygienic!(call.settle_timeout())),
             Some(_) => (
                 hygienic!(outcome),
@@ -270,10 +272,27 @@ impl Body<'_> {
             #body
         };
         let block = delimited(Delimiter::Brace, inner, body.span());
+        if self.policy.workers.is_some() {
+            return self.with_clones(fresh, self.job(block));
+        }
         let asyncness = syn::Token![async](self.shape.asyncness);
         let movement = (self.shape.owning && !self.is_shared()).then(|| hygienic!(move));
         let attempt = if self.policy.is_timed() { hygienic!(attempt) } else { hygienic!(attempt_untimed) };
         let attempted = hygienic!(call.#attempt(#asyncness #movement #block));
+        self.with_clones(fresh, attempted)
+    }
+
+    /// The body on a thread: a closure that owns what it captures. Its errors are about the user's function.
+    fn job(&self, block: impl ToTokens) -> TokenStream {
+        let output = &self.output;
+        let work = Ident::new("work", self.shape.asyncness);
+        let closure = quote_spanned!(self.shape.asyncness=> move || -> #output #block);
+        hygienic!(call.#work(#closure))
+    }
+
+    /// The attempt with a fresh clone of each argument that is to be cloned.
+    fn with_clones(&self, fresh: Vec<Ident>, attempted: TokenStream) -> TokenStream {
+        let (p, clones) = (self.p, self.clones);
         if clones.is_empty() {
             return attempted;
         }

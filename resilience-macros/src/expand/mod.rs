@@ -10,7 +10,7 @@ mod site;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{FnArg, Ident, LitStr, Meta, Pat};
+use syn::{FnArg, Ident, LitStr, Meta, Pat, Token};
 
 use self::lend::Lend;
 use crate::{
@@ -46,6 +46,13 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
         Item::Impl(block) => {
             if let Some(span) = policy.skip {
                 errors.at(span, "`skip` is for the methods in this block");
+            }
+            if let Some(workers) = &policy.workers {
+                errors.at(
+                    workers.span,
+                    "`workers` is for functions without `async`, and a block's settings are for async ones: \
+                     put it on the method",
+                );
             }
             return self::block(&policy, block, errors);
         }
@@ -143,7 +150,8 @@ fn function(
     errors: &mut Errors,
 ) -> Option<TokenStream> {
     let lend = Lend::take(policy, &mut function, errors);
-    let shape = match Shape::of(&function) {
+    let shape = if policy.workers.is_some() { Shape::job(&function) } else { Shape::of(&function) };
+    let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
             errors.push(error);
@@ -165,6 +173,9 @@ fn function(
         if let FnArg::Typed(typed) = argument {
             *typed.pat = Pat::Verbatim(strip_mut(typed.pat.to_token_stream(), clones));
         }
+    }
+    if policy.workers.is_some() {
+        function.sig.asyncness = Some(Token![async](shape.asyncness));
     }
     function.body = shape.wrap(protected, clones);
     function.attrs.extend(words::documentation(policy));

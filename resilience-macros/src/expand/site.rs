@@ -20,12 +20,7 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
     let mut parts = TokenStream::new();
     if let Some(group) = &policy.circuit {
         let name = name(group.name.as_ref().expect("a circuit without a name is a mistake"), p);
-        let settings = if group.settings.is_empty() {
-            hygienic!(#p::None)
-        } else {
-            let settings = settings(group, p, hygienic!(#p::CircuitSettings::new()));
-            hygienic!(#p::Some(#settings))
-        };
+        let settings = declared_settings(group, p, "CircuitSettings");
         parts.extend(hygienic!(.circuit(#name, #settings)));
     }
     if let Some(group) = &policy.retry {
@@ -52,6 +47,11 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
         let text = &name.text;
         parts.extend(hygienic!(.pool(#text)));
     }
+    if let Some(group) = &policy.workers {
+        let text = group.name.as_ref().map(|name| &name.text);
+        let settings = declared_settings(group, p, "WorkerSettings");
+        parts.extend(hygienic!(.workers(#text, #settings)));
+    }
     for limit in [&policy.timeout, &policy.total_timeout].into_iter().flatten() {
         let setter =
             Ident::new(if limit.is_total() { "total_timeout_ms" } else { "timeout_ms" }, Span::mixed_site());
@@ -77,6 +77,16 @@ fn name(name: &Name, p: &TokenStream) -> TokenStream {
     } else {
         hygienic!(#p::NameSpec::Static(#text))
     }
+}
+
+/// The settings of what is joined by its name alone and declared with settings.
+fn declared_settings(group: &Group, p: &TokenStream, kind: &str) -> TokenStream {
+    if group.settings.is_empty() {
+        return hygienic!(#p::None);
+    }
+    let kind = Ident::new(kind, Span::mixed_site());
+    let settings = settings(group, p, hygienic!(#p::#kind::new()));
+    hygienic!(#p::Some(#settings))
 }
 
 /// Settings whose constructor takes the group's main value.

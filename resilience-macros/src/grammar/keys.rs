@@ -59,7 +59,7 @@ pub(crate) struct Order {
     pub(crate) unless: Option<&'static str>,
 }
 
-/// One group: `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`, `pool(..)`.
+/// One group: `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`, `pool(..)`, `workers(..)`.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) key: &'static str,
@@ -322,11 +322,43 @@ pub(crate) static POOL: Spec = Spec {
     ],
 };
 
+pub(crate) static WORKERS: Spec = Spec {
+    key: "workers",
+    templates: false,
+    main: "name",
+    example: "workers = \"cpu\"",
+    keys: &[
+        key("name", Kind::Name),
+        key("threads", Kind::Whole(Int::Usize, 1, 4_096)),
+        key("queue", Kind::Whole(Int::Usize, 0, MOST_PLACES)),
+    ],
+    orders: &[],
+    needs: &[],
+    either: &[],
+    foreign: &[
+        ("pool", "name"),
+        ("thread", "threads"),
+        ("size", "threads"),
+        ("max", "threads"),
+        ("workers", "threads"),
+        ("num_threads", "threads"),
+        ("max_threads", "threads"),
+        ("pool_size", "threads"),
+        ("concurrency", "threads"),
+        ("parallelism", "threads"),
+        ("max_queue", "queue"),
+        ("queue_size", "queue"),
+        ("queue_capacity", "queue"),
+        ("capacity", "queue"),
+        ("backlog", "queue"),
+    ],
+};
+
 /// Every group.
-pub(crate) static GROUPS: [&Spec; 5] = [&CIRCUIT, &RETRY, &BULKHEAD, &RATE_LIMIT, &POOL];
+pub(crate) static GROUPS: [&Spec; 6] = [&CIRCUIT, &RETRY, &BULKHEAD, &RATE_LIMIT, &POOL, &WORKERS];
 
 /// Every key of the attribute itself.
-pub(crate) static TOP: [&str; 16] = [
+pub(crate) static TOP: [&str; 17] = [
     "circuit",
     "retry",
     "timeout",
@@ -336,6 +368,7 @@ pub(crate) static TOP: [&str; 16] = [
     "bulkhead",
     "rate_limit",
     "pool",
+    "workers",
     "fallback",
     "classify",
     "retry_if",
@@ -380,6 +413,12 @@ pub(crate) static FOREIGN: &[(&str, &str)] = &[
     ("connection", "`pool`"),
     ("connection_pool", "`pool`"),
     ("pooled", "`pool = \"..\"`, and `#[pooled]` at the argument"),
+    ("worker", "`workers`"),
+    ("worker_pool", "`workers`"),
+    ("worker_threads", "`workers(name = \"..\", threads = ..)`"),
+    ("thread_pool", "`workers`"),
+    ("blocking", "`workers`"),
+    ("spawn_blocking", "`workers`"),
     ("deadline", "`total_timeout`"),
     ("deadline_ms", "`total_timeout_ms`"),
     ("overall_timeout", "`total_timeout`"),

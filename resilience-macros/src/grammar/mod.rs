@@ -23,7 +23,7 @@ pub(crate) use self::{
     value::Value,
 };
 use self::{
-    keys::{BULKHEAD, CIRCUIT, FOREIGN, GROUPS, POOL, RATE_LIMIT, RETRY, TOP},
+    keys::{BULKHEAD, CIRCUIT, FOREIGN, GROUPS, POOL, RATE_LIMIT, RETRY, TOP, WORKERS},
     list::{entry_value, twice},
     suggest::nearest,
 };
@@ -37,6 +37,7 @@ pub(crate) struct Policy {
     pub(crate) bulkhead: Option<Group>,
     pub(crate) rate_limit: Option<Group>,
     pub(crate) pool: Option<Group>,
+    pub(crate) workers: Option<Group>,
     pub(crate) timeout: Option<Limit>,
     pub(crate) total_timeout: Option<Limit>,
     pub(crate) fallback: Option<Expr>,
@@ -78,6 +79,7 @@ impl Policy {
             bulkhead: method.bulkhead.or(self.bulkhead),
             rate_limit: method.rate_limit.or(self.rate_limit),
             pool: method.pool.or(self.pool),
+            workers: method.workers,
             timeout: method.timeout.or(self.timeout),
             total_timeout: method.total_timeout.or(self.total_timeout),
             fallback: method.fallback.or(self.fallback),
@@ -95,6 +97,12 @@ impl Policy {
         if let (Some((span, _)), None) = (&self.retry_if, &self.retry) {
             errors.at(*span, "`retry_if` needs `retry`: `retry = 3, retry_if = ..`");
         }
+        if let (Some(_), Some(workers)) = (&self.pool, &self.workers) {
+            errors.at(
+                workers.span,
+                "`pool` lends a connection to an `async fn`, `workers` runs a function without `async`: give one of them",
+            );
+        }
         if let (Some(attempt), Some(total)) = (&self.timeout, &self.total_timeout) {
             if let (Some(one), Some(all)) = (attempt.value.whole(), total.value.whole()) {
                 if all < one {
@@ -110,7 +118,7 @@ impl Policy {
 
     /// Whether a call can be answered without, or in spite of, the body's own outcome.
     pub(crate) fn can_refuse(&self) -> bool {
-        let gates = [&self.circuit, &self.bulkhead, &self.rate_limit, &self.pool];
+        let gates = [&self.circuit, &self.bulkhead, &self.rate_limit, &self.pool, &self.workers];
         gates.into_iter().any(Option::is_some) || self.is_timed()
     }
 
@@ -134,6 +142,7 @@ impl Policy {
             "bulkhead" => group(&BULKHEAD, &mut self.bulkhead, key, input, errors),
             "rate_limit" => group(&RATE_LIMIT, &mut self.rate_limit, key, input, errors),
             "pool" => group(&POOL, &mut self.pool, key, input, errors),
+            "workers" => group(&WORKERS, &mut self.workers, key, input, errors),
             "timeout" | "timeout_ms" => limit(&mut self.timeout, key, input),
             "total_timeout" | "total_timeout_ms" => limit(&mut self.total_timeout, key, input),
             "fallback" => function(&mut self.fallback, key, "|error| ..", input),

@@ -18,6 +18,7 @@ mod attempt;
 mod lend;
 mod verdict;
 mod wait;
+mod work;
 
 use std::time::Duration;
 

@@ -185,6 +185,7 @@ impl PolicyBuilder {
             bulkhead: self.bulkhead,
             limiter: self.limiter,
             pool: None,
+            workers: None,
             retry: self.retry,
             timeout: self.timeout,
             total_timeout: self.total_timeout,

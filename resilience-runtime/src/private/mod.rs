@@ -47,7 +47,7 @@ pub use crate::{
     policy::Site,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
-        Location, NameSpec, RetrySettings,
+        Location, NameSpec, RetrySettings, WorkerSettings,
     },
 };
 

@@ -120,6 +120,9 @@ impl Registry {
             if !handles::is_dynamic(declaration) {
                 inner.fixed(&site);
             }
+            if let Some((name, settings)) = declaration.workers {
+                inner.declare_workers(name, settings);
+            }
             inner.sites.insert(address(declaration), site);
         }
         Self(Arc::new(inner))

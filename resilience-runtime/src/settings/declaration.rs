@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{BulkheadSettings, CircuitSettings, LimiterSettings, RetrySettings, reason};
+use super::{BulkheadSettings, CircuitSettings, LimiterSettings, RetrySettings, WorkerSettings, reason};
 use crate::error::InvalidSettings;
 
 /// Where an attribute stands.
@@ -68,6 +68,7 @@ pub struct Declaration {
     pub(crate) bulkhead: Option<(Option<NameSpec>, BulkheadSettings)>,
     pub(crate) limiter: Option<(Option<NameSpec>, LimiterSettings)>,
     pub(crate) pool: Option<&'static str>,
+    pub(crate) workers: Option<(&'static str, Option<WorkerSettings>)>,
 }
 
 impl Declaration {
@@ -83,6 +84,7 @@ impl Declaration {
             bulkhead: None,
             limiter: None,
             pool: None,
+            workers: None,
         }
     }
 
@@ -138,6 +140,19 @@ impl Declaration {
     #[must_use]
     pub const fn pool(mut self, name: &'static str) -> Self {
         self.pool = Some(name);
+        self
+    }
+
+    /// Runs on a worker pool: joins it, or declares it if settings are given.
+    #[must_use]
+    pub const fn workers(mut self, name: &'static str, settings: Option<WorkerSettings>) -> Self {
+        self.workers = Some((
+            name,
+            match settings {
+                Some(settings) => Some(settings.checked()),
+                None => None,
+            },
+        ));
         self
     }
 
