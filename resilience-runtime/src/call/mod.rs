@@ -18,14 +18,17 @@
 //! `thread::panicking()` would also be true for a future that a neighbour's panic drops.
 
 mod attempt;
+mod lend;
 mod verdict;
 mod wait;
+mod work;
 
 use std::{fmt, time::Duration};
 
 pub(crate) use self::attempt::poll_attempt;
 pub use self::{
     attempt::{Attempt, UntimedAttempt},
+    lend::{Lent, ManagerFailure, NoConnection, give_back},
     verdict::Verdict,
     wait::{BackoffSleep, Wait, Waiting},
 };
@@ -333,14 +336,32 @@ impl<'h> Call<'h> {
         Admission::Refused(self.refuse(error))
     }
 
+    /// Records an attempt that got no answer from the user's code: it ran out of time, or something it needs refused.
+    /// A refusal says nothing about the dependency, and is not tried again.
+    #[cold]
+    pub fn settle_refusal(&mut self, refusal: &ResilienceError) -> Next {
+        if refusal.kind() == ErrorKind::TimedOut {
+            return self.settle_timeout();
+        }
+        self.flags &= !IN_USER_CODE;
+        self.release_slot(stripe::current());
+        self.settle_circuit(Outcome::Ignored, clock::now(), None);
+        self.count_refusal(refusal.kind());
+        Next::Done
+    }
+
     /// Counts a refusal; the call is over.
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
+        self.count_refusal(error.kind());
+        error
+    }
+
+    fn count_refusal(&mut self, kind: ErrorKind) {
         self.flags |= SETTLED;
         let handles = &*self.handles;
-        handles.stats.refused(error.kind());
-        handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind: error.kind() });
-        error
+        handles.stats.refused(kind);
+        handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind });
     }
 
     #[inline]
