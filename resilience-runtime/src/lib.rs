@@ -28,8 +28,7 @@
 //! ```
 //!
 //! Every primitive is usable without the attribute and without the registry: [`CircuitBreaker`], [`Retry`], [`Timeout`],
-//! [`Bulkhead`], [`RateLimiter`], [`ConnectionPool`](pool::ConnectionPool), [`WorkerPool`](worker::WorkerPool), each with
-//! its `run`; [`Policy`] composes the attribute's chain by hand.
+//! [`Bulkhead`], [`RateLimiter`], [`ConnectionPool`], [`WorkerPool`]. [`Policy`] composes the attribute's chain by hand.
 //!
 //! # Options
 //!

@@ -1,7 +1,19 @@
 //! What most programs that use this library name: `use resilience_runtime::prelude::*;`.
 
 pub use crate::{
-    Backoff, Bulkhead, CallError, CircuitBreaker, CircuitState, Classified, Classify, ConnectionPool,
-    ErrorClass, ErrorKind, Jitter, Manager, Policy, Quota, RateLimiter, Registry, ResilienceError, Retry,
-    Timeout, WorkerPool, registry, resilient,
+    backoff::Backoff,
+    bulkhead::Bulkhead,
+    circuit::CircuitBreaker,
+    class::{Classified, Classify, ErrorClass},
+    error::{CallError, ErrorKind, ResilienceError},
+    events::CircuitState,
+    limiter::{Quota, RateLimiter},
+    policy::Policy,
+    pool::{ConnectionPool, Manager},
+    registry::{Registry, registry},
+    retry::Retry,
+    settings::Jitter,
+    timeout::Timeout,
+    worker::WorkerPool,
 };
+pub use resilience_macros::resilient;

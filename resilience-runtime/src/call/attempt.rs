@@ -59,6 +59,9 @@ impl<F> fmt::Debug for Attempt<'_, '_, F> {
 }
 
 /// Polls the user's future, then the clock.
+///
+/// Once it is answered or out of time it is dropped, and its destructor is the user's code as well: the flag stays set
+/// until the call is settled.
 #[inline]
 pub(crate) fn poll_attempt<F: Future>(
     call: &mut Call<'_>,
@@ -71,7 +74,10 @@ pub(crate) fn poll_attempt<F: Future>(
         Poll::Pending => {
             let deadline = call.attempt_deadline();
             match poll_deadline(deadline, sleep, cx) {
-                Poll::Ready(()) => Poll::Ready(Err(call.timed_out(deadline))),
+                Poll::Ready(()) => {
+                    call.flags |= IN_USER_CODE;
+                    Poll::Ready(Err(call.timed_out(deadline)))
+                }
                 Poll::Pending => Poll::Pending,
             }
         }
@@ -82,7 +88,9 @@ pub(crate) fn poll_attempt<F: Future>(
 fn poll_body<F: Future>(call: &mut Call<'_>, body: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
     call.flags |= IN_USER_CODE;
     let polled = body.poll(cx);
-    call.flags &= !IN_USER_CODE;
+    if polled.is_pending() {
+        call.flags &= !IN_USER_CODE;
+    }
     polled
 }
 

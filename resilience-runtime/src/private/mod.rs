@@ -36,7 +36,7 @@ pub use crate::__declare as declare;
 pub use inventory;
 
 pub use crate::{
-    call::{Admission, Attempt, BackoffSleep, Call, Next, UntimedAttempt, Verdict, Wait},
+    call::{Admission, Attempt, BackoffSleep, Call, Next, UntimedAttempt, Verdict, Wait, Waiting},
     policy::Site,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
