@@ -41,8 +41,8 @@ pub use inventory;
 
 pub use crate::{
     call::{
-        Admission, Attempt, BackoffSleep, Call, Lent, ManagerFailure, Next, NoConnection, UntimedAttempt, Verdict,
-        Wait, Waiting, give_back,
+        Admission, Attempt, BackoffSleep, Call, Lent, ManagerFailure, Next, NoConnection, UntimedAttempt,
+        Verdict, Wait, Waiting, give_back,
     },
     policy::Site,
     settings::{
