@@ -141,6 +141,7 @@ pub use crate::{
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
+        WorkerSettings,
     },
     stats::{Latency, TimeoutSnapshot},
 };
@@ -151,7 +152,7 @@ pub use crate::{
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
-    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Pooled},
+    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Poolable, Pooled},
     registry::{DynamicNames, Registry, SiteSnapshot, registry},
     retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
     timeout::Timeout,

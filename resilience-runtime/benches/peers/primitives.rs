@@ -85,7 +85,7 @@ fn breaker() -> Comparison {
 
 fn breaker_with_latencies() -> Comparison {
     let ours = Contender::call("", || {
-        let circuit = CircuitBreaker::builder("bench").slow_call(Duration::from_secs(1)).build();
+        let circuit = CircuitBreaker::builder("bench").latency(true).build();
         let circuit = circuit.unwrap_or_else(|error| panic!("{error}"));
         move |id| through(&circuit, id)
     });

@@ -41,7 +41,7 @@ pub use self::{
     connection_pool::ConnectionPool,
     entry::{CloseReason, ConnectionInfo},
     error::PoolError,
-    manager::Manager,
+    manager::{Manager, Poolable},
     pooled::Pooled,
     snapshot::{ClosedConnections, PoolSnapshot},
 };
