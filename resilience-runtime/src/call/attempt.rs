@@ -73,7 +73,7 @@ pub(crate) fn poll_attempt<F: Future>(
         Poll::Ready(output) => Poll::Ready(Ok(output)),
         Poll::Pending => {
             let deadline = call.attempt_deadline();
-            match poll_deadline(deadline, sleep, cx) {
+            match poll_deadline(call.attempt_begun, deadline, sleep, cx) {
                 Poll::Ready(()) => {
                     call.flags |= IN_USER_CODE;
                     Poll::Ready(Err(call.timed_out(deadline)))
@@ -94,8 +94,9 @@ fn poll_body<F: Future>(call: &mut Call<'_>, body: Pin<&mut F>, cx: &mut Context
     polled
 }
 
-/// Arms the timer at its first poll. Not generic, so that it is compiled once.
+/// Arms the timer at its first poll; `since` is a moment shortly before. Not generic, so that it is compiled once.
 pub(crate) fn poll_deadline(
+    since: Instant,
     deadline: Instant,
     mut sleep: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
@@ -103,15 +104,20 @@ pub(crate) fn poll_deadline(
     if deadline == Instant::FAR {
         return Poll::Pending;
     }
-    if sleep.is_none() {
-        sleep.set(Some(clock::sleep_until(deadline)));
+    let armed = sleep.is_some();
+    if !armed {
+        sleep.set(Some(clock::sleep_from(since, deadline)));
     }
-    let Some(mut sleep) = sleep.as_pin_mut() else {
+    let Some(sleep) = sleep.as_pin_mut() else {
         return Poll::Pending;
     };
-    // A body that uses up tokio's cooperative budget leaves none for the timer, which then answers "pending"
-    // although it has fired; a busy body would outlive its deadline.
-    if sleep.as_mut().poll(cx).is_ready() || sleep.is_elapsed() { Poll::Ready(()) } else { Poll::Pending }
+    // A body that uses up tokio's cooperative budget leaves none for the timer, which then is not even registered
+    // and answers "pending" for ever; a busy body would outlive its deadline.
+    if sleep.poll(cx).is_ready() || armed && clock::now() >= deadline {
+        Poll::Ready(())
+    } else {
+        Poll::Pending
+    }
 }
 
 pin_project! {

@@ -34,6 +34,17 @@ impl<'a> Verdict<'a> {
         Self { outcome, retry, failed: true, cause, class: Some(class) }
     }
 
+    /// Whether nothing is left to do but to count.
+    #[inline]
+    pub(super) const fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Success) && !self.failed && self.retry.is_none()
+    }
+
+    /// Whether nothing that took part in the attempt should be used again.
+    pub(super) const fn is_fatal(&self) -> bool {
+        matches!(self.class, Some(ErrorClass::Fatal))
+    }
+
     /// The user decides whether to try again. A refusal of an inner site, and anything else that says nothing about
     /// the dependency, is not retried whatever the user says.
     pub const fn retry_if(mut self, retry: bool) -> Self {

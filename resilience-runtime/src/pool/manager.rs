@@ -2,6 +2,37 @@
 
 use std::{fmt, future::Future};
 
+/// A type of connection that one manager makes: `#[pooled] connection: &mut Self` then says all that has to be known.
+///
+/// Implemented by programs for connection types of their own. Where the type is someone else's, or several managers
+/// make it, an argument says `&mut Pooled<Manager>`, or the attribute `pool(name = "db", manager = Manager)`.
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::{Manager, Poolable};
+///
+/// struct Session(u64);
+/// struct Sessions;
+///
+/// impl Manager for Sessions {
+///     type Connection = Session;
+///     type Error = std::io::Error;
+///
+///     async fn create(&self) -> Result<Session, std::io::Error> {
+///         Ok(Session(0))
+///     }
+/// }
+///
+/// impl Poolable for Session {
+///     type Manager = Sessions;
+/// }
+/// ```
+pub trait Poolable: Sized + Send + 'static {
+    /// What makes the connections.
+    type Manager: Manager<Connection = Self>;
+}
+
 /// Creates, checks and closes the connections of a pool.
 ///
 /// Every method may panic or be cancelled at any await; the pool leaks nothing when it does.

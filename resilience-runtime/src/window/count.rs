@@ -110,16 +110,23 @@ impl CountWindow {
         }
     }
 
+    /// Whether the window is full of quick successes, so that one more changes nothing.
     #[inline]
-    pub(super) fn record(&self, generation: u32, kind: Kind) -> Option<Sums> {
+    pub(super) fn is_clean(&self, generation: u32) -> bool {
         let tag = generation & TAG_MASK;
         let cursor = self.cursor.load(Ordering::Acquire);
         let len = self.len.load(Ordering::Acquire);
-        let full = claimed(cursor, tag).is_some_and(|claimed| claimed >= len);
-        if kind == Kind::default() && full && self.sums.load(Ordering::Acquire) == clean(tag) {
-            return Some(Sums { calls: len, failures: 0, slow: 0 });
+        claimed(cursor, tag).is_some_and(|claimed| claimed >= len)
+            && self.sums.load(Ordering::Acquire) == clean(tag)
+    }
+
+    #[inline]
+    pub(super) fn record(&self, generation: u32, kind: Kind) -> Option<Sums> {
+        if !kind.failure && !kind.slow && self.is_clean(generation) {
+            return Some(Sums { calls: self.len.load(Ordering::Acquire), failures: 0, slow: 0 });
         }
-        self.write(tag, len, kind, cursor)
+        let tag = generation & TAG_MASK;
+        self.write(tag, self.len.load(Ordering::Acquire), kind, self.cursor.load(Ordering::Acquire))
     }
 
     #[cold]

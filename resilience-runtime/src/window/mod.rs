@@ -82,6 +82,12 @@ impl Window {
         }
     }
 
+    /// Whether a quick success changes nothing: the window is full of such.
+    #[inline]
+    pub(crate) fn is_clean(&self, generation: u32) -> bool {
+        self.bucket.load(Ordering::Acquire) == 0 && self.count.is_clean(generation)
+    }
+
     /// The sums of the generation the window belongs to.
     pub(crate) fn sums(&self, now: Instant) -> Sums {
         match self.time() {

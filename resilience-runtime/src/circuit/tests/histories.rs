@@ -136,7 +136,7 @@ async fn run(settings: CircuitSettings, steps: Vec<Step>) {
         reference.lapse(nanos_now, &end);
         match step {
             Step::Admit => {
-                let (ticket, expected) = (circuit.admit(|| now).ok(), reference.admit(nanos_now));
+                let (ticket, expected) = (circuit.admit(now).ok(), reference.admit(nanos_now));
                 assert_eq!(ticket.map(|ticket| ticket.generation), expected);
                 tickets.extend(ticket.zip(expected));
             }
@@ -164,7 +164,7 @@ async fn run(settings: CircuitSettings, steps: Vec<Step>) {
             }
             // A peek commits nothing: the changes are compared after the next step.
             Step::Peek => {
-                let refused = circuit.peek(|| now).is_err();
+                let refused = circuit.peek(now).is_err();
                 assert_eq!(refused, !reference.would_admit());
                 reference.totals.refused += u64::from(refused);
                 continue;

@@ -18,7 +18,7 @@ const fn at(millis: u64) -> Instant {
 }
 
 fn fail(circuit: &CircuitBreaker, now: Instant, cause: &dyn fmt::Display) {
-    let ticket = circuit.admit(|| now).unwrap();
+    let ticket = circuit.admit(now).unwrap();
     circuit.settle(ticket, Outcome::Failure, None, || now, Some(cause));
 }
 
@@ -36,8 +36,8 @@ fn the_text_of_the_error_that_tripped_is_kept() {
     assert_eq!(circuit.snapshot_at(at(1)).to_string(), text);
     fail(&circuit, at(10), &"still down");
     assert_eq!(cause(&circuit, at(10)).as_deref(), Some("still down"));
-    let hung = circuit.admit(|| at(20)).unwrap();
-    assert!(circuit.admit(|| at(30)).is_err());
+    let hung = circuit.admit(at(20)).unwrap();
+    assert!(circuit.admit(at(30)).is_err());
     assert_eq!(cause(&circuit, at(30)), None, "nobody knows why a probe hangs");
     circuit.settle(hung, Outcome::Failure, None, || at(31), Some(&"late"));
     assert_eq!(cause(&circuit, at(31)), None);
@@ -85,8 +85,8 @@ fn a_clock_that_steps_back_changes_nothing_and_panics_nowhere() {
     fail(&circuit, at(5_000), &"down");
     assert_eq!(circuit.state_at(at(0)), CircuitState::Open);
     assert_eq!(circuit.snapshot_at(at(0)).last_transition.unwrap().ago, Duration::ZERO);
-    assert!(circuit.admit(|| at(1)).is_err());
-    let probe = circuit.admit(|| at(5_010)).unwrap();
+    assert!(circuit.admit(at(1)).is_err());
+    let probe = circuit.admit(at(5_010)).unwrap();
     circuit.settle(probe, Outcome::Success, None, || at(2), None);
     assert_eq!(circuit.state_at(at(2)), CircuitState::Closed);
     assert_eq!(circuit.snapshot_at(at(0)).window_calls, 0);
@@ -97,10 +97,10 @@ fn would_admit_looks_ahead_and_takes_nothing() {
     let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
     fail(&circuit, at(0), &"down");
     assert_eq!([9, 10, 1_000].map(|millis| circuit.would_admit(at(millis))), [false, true, true]);
-    assert!(circuit.peek(|| at(9)).is_err());
-    assert!(circuit.peek(|| at(10)).is_ok() && circuit.peek(|| at(10)).is_ok());
-    let probe = circuit.admit(|| at(10)).unwrap();
-    assert!(circuit.peek(|| at(10)).is_err());
+    assert!(circuit.peek(at(9)).is_err());
+    assert!(circuit.peek(at(10)).is_ok() && circuit.peek(at(10)).is_ok());
+    let probe = circuit.admit(at(10)).unwrap();
+    assert!(circuit.peek(at(10)).is_err());
     assert_eq!((circuit.would_admit(at(19)), circuit.would_admit(at(20))), (false, false));
     assert!(circuit.would_admit(at(30)), "the hung probe's period is over, and the open time after it");
     circuit.settle(probe, Outcome::Cancelled, None, || at(11), None);
@@ -110,9 +110,15 @@ fn would_admit_looks_ahead_and_takes_nothing() {
 #[test]
 fn a_timeout_is_a_failure_of_its_own_kind() {
     let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
-    let ticket = circuit.admit(|| at(0)).unwrap();
+    let ticket = circuit.admit(at(0)).unwrap();
     circuit.settle(ticket, Outcome::TimedOut, Some(Duration::from_millis(7)), || at(7), None);
     let snapshot = circuit.snapshot_at(at(7));
     assert_eq!((snapshot.state, snapshot.timed_out, snapshot.failed), (CircuitState::Open, 1, 0));
     assert_eq!(snapshot.latency.unwrap().max, Duration::from_millis(7));
+}
+
+/// Beside it stand the slots of its window, four bytes each, and its counters.
+#[test]
+fn a_circuit_itself_takes_at_most_720_bytes() {
+    assert!(size_of::<CircuitBreaker>() <= 720, "{}", size_of::<CircuitBreaker>());
 }
