@@ -1,7 +1,8 @@
 //! Twenty lines: an annotated function, a dependency that fails twice, and the health table.
 
-use resilience_runtime::{ResilienceError, registry, resilient};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use resilience_runtime::{ResilienceError, registry, resilient};
 
 #[derive(Debug, thiserror::Error)]
 enum ApiError {
@@ -11,19 +12,16 @@ enum ApiError {
     Refused(#[from] ResilienceError),
 }
 
-static CALLS: AtomicU32 = AtomicU32::new(0);
-
 #[resilient(circuit = "api", retry = 3, timeout_ms = 500, bulkhead = 10)]
 async fn fetch_user(id: u64) -> Result<String, ApiError> {
-    match CALLS.fetch_add(1, Ordering::Relaxed) {
-        0 | 1 => Err(ApiError::Reset),
-        _ => Ok(format!("user {id}")),
-    }
+    if ATTEMPTS.fetch_add(1, Ordering::Relaxed) < 2 { Err(ApiError::Reset) } else { Ok(format!("user {id}")) }
 }
+
+static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
 
 #[tokio::main]
 async fn main() -> Result<(), ApiError> {
-    println!("{}\n", fetch_user(42).await?);
-    println!("{}", registry().health());
+    let user = fetch_user(42).await?;
+    println!("{user} after {} attempts\n\n{}", ATTEMPTS.load(Ordering::Relaxed), registry().health());
     Ok(())
 }

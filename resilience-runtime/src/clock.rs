@@ -53,6 +53,13 @@ impl Instant {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
+    /// As [`saturating_since`](Self::saturating_since), in nanoseconds: a [`Duration`] is made by a division and
+    /// taken apart by a multiplication, which calls that only count the nanoseconds need not pay for.
+    #[inline]
+    pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
@@ -92,6 +99,19 @@ pub(crate) fn serialize_millis<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64() * 1e3)
+}
+
+/// The same where there may be none.
+#[cfg(feature = "serde")]
+#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+pub(crate) fn serialize_optional_millis<S: serde::Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => serialize_millis(duration, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Tokio's clock, which paused tests drive.
@@ -219,5 +239,23 @@ mod tests {
         assert_eq!(Instant::FAR.saturating_add(Duration::MAX), Instant::FAR);
         assert_eq!(Instant::from_nanos(5).saturating_since(Instant::FAR), Duration::ZERO);
         assert_eq!(nanos(Duration::MAX), u64::MAX);
+    }
+}
+
+#[cfg(all(test, not(any(debug_assertions, feature = "test-util"))))]
+mod release_tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_timer_lies_as_far_ahead_on_tokios_clock_as_on_ours() {
+        let (second, tolerance) = (Duration::from_secs(1), Duration::from_micros(10));
+        for _ in 0..100_000 {
+            let earlier = tokio::time::Instant::now();
+            let now = now();
+            let timer = source::timer_from(now, now.saturating_add(second));
+            let later = tokio::time::Instant::now();
+            assert!(earlier + second <= timer + tolerance && timer <= later + second + tolerance);
+        }
     }
 }

@@ -250,7 +250,7 @@ impl fmt::Debug for Bus {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let registry = Registry::new();
 /// let mut events = registry.subscribe();
-/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("stock").build()?)?;
 /// circuit.force_open();
 /// match events.recv().await {
 ///     Some(Event::Transition(change)) => assert_eq!(change.to, CircuitState::ForcedOpen),

@@ -5,8 +5,10 @@
 mod counts;
 mod dynamic;
 mod error;
+mod floors;
 mod guarantees;
 mod health;
 mod order;
+mod readme;
 mod registry;
 mod retry;

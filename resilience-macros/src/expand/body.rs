@@ -224,8 +224,8 @@ impl Body<'_> {
         hygienic! {
             match call.try_admit() {
                 #p::Admission::Admitted => {}
-                #p::Admission::Wait => {
-                    if let #p::Err(refusal) = call.wait().await {
+                #p::Admission::Wait(place) => {
+                    if let #p::Err(refusal) = call.wait(place).await {
                         break 'call #refusal;
                     }
                 }

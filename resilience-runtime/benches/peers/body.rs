@@ -1,11 +1,9 @@
 //! The function that everybody protects.
 
-use std::convert::Infallible;
-
 use resilience_runtime::ResilienceError;
 
-/// What callers of the protected functions see.
-#[derive(Clone, Debug, thiserror::Error)]
+/// What callers of an annotated function see.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     /// The dependency's own.
     #[error("connection reset")]
@@ -13,30 +11,45 @@ pub(crate) enum ApiError {
     /// A policy's.
     #[error(transparent)]
     Refused(#[from] ResilienceError),
-    /// A peer's policy.
-    #[error("refused")]
-    Elsewhere,
 }
 
-impl From<Infallible> for ApiError {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
+/// What callers of the peers see: without room for our refusals, which would make their results larger.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Plain {
+    /// The dependency's own.
+    #[error("connection reset")]
+    Reset,
+    /// A policy's.
+    #[error("refused")]
+    Refused,
+}
+
+/// Errors that the dependency can fail with.
+pub(crate) trait Reset {
+    const RESET: Self;
+}
+
+impl Reset for ApiError {
+    const RESET: Self = Self::Reset;
+}
+
+impl Reset for Plain {
+    const RESET: Self = Self::Reset;
 }
 
 /// Answers at once, as a call that finds its data in a buffer does.
-pub(crate) async fn ready(id: u64) -> Result<u64, ApiError> {
+pub(crate) async fn ready<E: Reset>(id: u64) -> Result<u64, E> {
     work(id)
 }
 
 /// Has to wait once, as a call that asks a socket does.
-pub(crate) async fn pending(id: u64) -> Result<u64, ApiError> {
+pub(crate) async fn pending<E: Reset>(id: u64) -> Result<u64, E> {
     tokio::task::yield_now().await;
     work(id)
 }
 
 /// The same without a future.
 #[inline]
-pub(crate) fn work(id: u64) -> Result<u64, ApiError> {
-    if id == u64::MAX { Err(ApiError::Reset) } else { Ok(id + 1) }
+pub(crate) fn work<E: Reset>(id: u64) -> Result<u64, E> {
+    if id == u64::MAX { Err(E::RESET) } else { Ok(id + 1) }
 }

@@ -13,7 +13,7 @@ use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_resilience_bulkhead::BulkheadLayer;
 
 use crate::{
-    body::{ready, work},
+    body::{Plain, ready, work},
     ours,
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn bulkhead_contender(name: &'static str) -> Contender {
         LazyLock::new(|| Bulkhead::new("bench", 10).unwrap_or_else(|error| panic!("{error}")));
     Contender::call(name, || {
         let bulkhead: &Bulkhead = &BULKHEAD;
-        move |id| bulkhead.try_acquire().map(|_permit| work(id))
+        move |id| bulkhead.try_acquire().map(|_permit| work::<Plain>(id))
     })
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn semaphore() -> Contender {
     let semaphore = Arc::new(Semaphore::new(10));
     Contender::call("tokio Semaphore", move || {
         let semaphore = semaphore.clone();
-        move |id| semaphore.try_acquire().map(|_permit| work(id))
+        move |id| semaphore.try_acquire().map(|_permit| work::<Plain>(id))
     })
 }
 
@@ -46,8 +46,10 @@ fn bulkhead_of_futures() -> Comparison {
     Comparison::new("bulkhead of futures (attribute)", Contender::future("", || ours::bulkheaded))
         .against(
             Contender::future("tower limit + load shed", || {
-                let mut service =
-                    ServiceBuilder::new().load_shed().concurrency_limit(10).service(service_fn(ready));
+                let mut service = ServiceBuilder::new()
+                    .load_shed()
+                    .concurrency_limit(10)
+                    .service(service_fn(ready::<Plain>));
                 async move |id| service.ready().await?.call(id).await
             }),
             Budget::None,
@@ -57,7 +59,7 @@ fn bulkhead_of_futures() -> Comparison {
                 let layer = BulkheadLayer::builder().max_concurrent_calls(10).reject_when_full();
                 let mut service = ServiceBuilder::new()
                     .layer(layer.build().unwrap_or_else(|error| panic!("{error}")))
-                    .service(service_fn(ready));
+                    .service(service_fn(ready::<Plain>));
                 async move |id| service.ready().await?.call(id).await
             }),
             Budget::None,
@@ -71,7 +73,7 @@ pub(crate) fn limiter_contender(name: &'static str) -> Contender {
     let limiter = Arc::new(RateLimiter::new("bench", Quota::per_second(1_000_000_000)));
     Contender::call(name, move || {
         let limiter = limiter.clone();
-        move |id| limiter.try_acquire().map(|()| work(id))
+        move |id| limiter.try_acquire().map(|()| work::<Plain>(id))
     })
 }
 
@@ -79,7 +81,7 @@ pub(crate) fn governor() -> Contender {
     let limiter = Arc::new(governor::RateLimiter::direct(governor::Quota::per_second(RATE)));
     Contender::call("governor 0.10", move || {
         let limiter = limiter.clone();
-        move |id| limiter.check().map(|()| work(id))
+        move |id| limiter.check().map(|()| work::<Plain>(id))
     })
 }
 
@@ -91,7 +93,7 @@ fn limiter() -> Comparison {
                 .initial_available(1_000_000_000)
                 .build();
             let limiter = limiter.unwrap_or_else(|error| panic!("{error}"));
-            move |id| limiter.try_wait().map(|()| work(id))
+            move |id| limiter.try_wait().map(|()| work::<Plain>(id))
         }),
         Budget::None,
     )
@@ -108,7 +110,7 @@ fn limiter_of_futures() -> Comparison {
                 .build();
             async move |id| {
                 limiter.acquire_one().await;
-                ready(id).await
+                ready::<Plain>(id).await
             }
         }),
         Budget::None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use resilience_benches::{Budget, Comparison, Contender};
 use resilience_runtime::{CircuitBreaker, registry, resilient};
 
-use crate::body::{ApiError, pending, ready};
+use crate::body::{ApiError, Plain, pending, ready};
 
 #[resilient]
 pub(crate) async fn measured(id: u64) -> Result<u64, ApiError> {
@@ -76,7 +76,7 @@ fn refusals(id: u64) -> impl Future<Output = Result<u64, ApiError>> {
 }
 
 fn bare(name: &'static str) -> Contender {
-    Contender::future(name, || ready)
+    Contender::future(name, || ready::<ApiError>)
 }
 
 pub(crate) fn comparisons() -> Vec<Comparison> {
@@ -98,13 +98,10 @@ pub(crate) fn comparisons() -> Vec<Comparison> {
         )
         .against(Contender::future("static name", || four), Budget::Beyond(45.0)),
         Comparison::new("... four, body pending once", Contender::future("", || four_pending))
-            .against(Contender::future("bare call", || pending), Budget::None)
+            .against(Contender::future("bare call", || pending::<ApiError>), Budget::None)
             .against(
                 Contender::future("tokio timeout", || {
-                    async |id| match tokio::time::timeout(LIMIT, pending(id)).await {
-                        Ok(result) => result,
-                        Err(_) => Err(ApiError::Elsewhere),
-                    }
+                    async |id| tokio::time::timeout(LIMIT, pending(id)).await.unwrap_or(Err(Plain::Refused))
                 }),
                 Budget::Times(1.1),
             ),

@@ -21,7 +21,7 @@ use tower::{
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
 
 use crate::{
-    body::{ApiError, pending, ready, work},
+    body::{Plain, pending, ready, work},
     ours::{self, LIMIT},
 };
 
@@ -35,8 +35,10 @@ pub(crate) fn circuit() -> CircuitBreaker {
     CircuitBreaker::builder("bench").build().unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub(crate) fn through(circuit: &CircuitBreaker, id: u64) -> Result<u64, ApiError> {
-    let permit = circuit.try_acquire()?;
+pub(crate) fn through(circuit: &CircuitBreaker, id: u64) -> Result<u64, Plain> {
+    let Ok(permit) = circuit.try_acquire() else {
+        return Err(Plain::Refused);
+    };
     let result = work(id);
     match &result {
         Ok(_) => permit.success(),
@@ -50,7 +52,7 @@ pub(crate) fn failsafe() -> Contender {
         failsafe::Config::new().failure_policy(consecutive_failures(5, backoff::constant(OPEN))).build();
     Contender::call("failsafe 1.3, consecutive", move || {
         let circuit = circuit.clone();
-        move |id| circuit.call(|| work(id))
+        move |id| circuit.call(|| work::<Plain>(id))
     })
 }
 
@@ -58,7 +60,7 @@ fn failsafe_default() -> Contender {
     let circuit = failsafe::Config::new().build();
     Contender::call("failsafe 1.3, default", move || {
         let circuit = circuit.clone();
-        move |id| circuit.call(|| work(id))
+        move |id| circuit.call(|| work::<Plain>(id))
     })
 }
 
@@ -66,7 +68,7 @@ pub(crate) fn recloser() -> Contender {
     let circuit = Arc::new(Recloser::custom().error_rate(0.5).closed_len(100).open_wait(OPEN).build());
     Contender::call("recloser 1.4", move || {
         let circuit = circuit.clone();
-        move |id| circuit.call(|| work(id))
+        move |id| circuit.call(|| work::<Plain>(id))
     })
 }
 
@@ -83,7 +85,7 @@ fn breaker() -> Comparison {
 
 fn breaker_with_latencies() -> Comparison {
     let ours = Contender::call("", || {
-        let circuit = CircuitBreaker::builder("bench").slow_call(Duration::from_secs(1)).build();
+        let circuit = CircuitBreaker::builder("bench").latency(true).build();
         let circuit = circuit.unwrap_or_else(|error| panic!("{error}"));
         move |id| through(&circuit, id)
     });
@@ -96,7 +98,7 @@ fn breaker_of_futures() -> Comparison {
     Comparison::new("breaker of futures (attribute)", Contender::future("", || ours::broken))
         .against(
             Contender::future("execution-policy 0.0.6", || {
-                let policy = ExecutionPolicyBuilder::<u64, ApiError>::new()
+                let policy = ExecutionPolicyBuilder::<u64, Plain>::new()
                     .circuit_breaker(
                         execution_policy::CircuitBreaker::failure_ratio()
                             .ratio(0.5)
@@ -114,7 +116,7 @@ fn breaker_of_futures() -> Comparison {
                     CircuitBreakerLayer::builder().sliding_window_size(100).minimum_number_of_calls(10);
                 let mut service = ServiceBuilder::new()
                     .layer(layer.build().unwrap_or_else(|error| panic!("{error}")))
-                    .service_fn(ready);
+                    .service_fn(ready::<Plain>);
                 async move |id| service.ready().await?.call(id).await
             }),
             Budget::None,
@@ -127,7 +129,7 @@ fn retry() -> Comparison {
             Contender::future("backon 1.6", || {
                 async |id| {
                     let policy = ExponentialBuilder::default().with_jitter().with_max_times(3);
-                    (|| ready(id)).retry(policy).await
+                    (|| ready::<Plain>(id)).retry(policy).await
                 }
             }),
             Budget::None,
@@ -138,21 +140,22 @@ fn retry() -> Comparison {
                     let policy = tokio_retry::strategy::ExponentialBackoff::from_millis(100)
                         .map(tokio_retry::strategy::jitter)
                         .take(3);
-                    tokio_retry::Retry::start(policy, || ready(id)).await
+                    tokio_retry::Retry::start(policy, || ready::<Plain>(id)).await
                 }
             }),
             Budget::None,
         )
         .against(
             Contender::future("tower 0.5, with budget", || {
-                let mut service = ServiceBuilder::new().retry(Attempts::new(3)).service(service_fn(ready));
+                let mut service =
+                    ServiceBuilder::new().retry(Attempts::new(3)).service(service_fn(ready::<Plain>));
                 async move |id| service.ready().await?.call(id).await
             }),
             Budget::None,
         )
         .against(
             Contender::future("execution-policy 0.0.6", || {
-                let policy = ExecutionPolicyBuilder::<u64, ApiError>::new()
+                let policy = ExecutionPolicyBuilder::<u64, Plain>::new()
                     .retry(Retry::exponential().max_attempts(4))
                     .build();
                 async move |id| policy.run(async || ready(id).await).await
@@ -181,10 +184,10 @@ impl Attempts {
     }
 }
 
-impl Policy<u64, u64, ApiError> for Attempts {
+impl Policy<u64, u64, Plain> for Attempts {
     type Future = tokio::time::Sleep;
 
-    fn retry(&mut self, _: &mut u64, result: &mut Result<u64, ApiError>) -> Option<Self::Future> {
+    fn retry(&mut self, _: &mut u64, result: &mut Result<u64, Plain>) -> Option<Self::Future> {
         if result.is_ok() {
             self.budget.deposit();
             return None;
@@ -201,12 +204,12 @@ impl Policy<u64, u64, ApiError> for Attempts {
 fn timeout() -> Comparison {
     Comparison::new("timeout", Contender::future("", || ours::timed))
         .against(
-            Contender::future("tokio 1", || async |id| tokio::time::timeout(LIMIT, ready(id)).await),
+            Contender::future("tokio 1", || async |id| tokio::time::timeout(LIMIT, ready::<Plain>(id)).await),
             Budget::None,
         )
         .against(
             Contender::future("tower 0.5", || {
-                let mut service = ServiceBuilder::new().timeout(LIMIT).service(service_fn(ready));
+                let mut service = ServiceBuilder::new().timeout(LIMIT).service(service_fn(ready::<Plain>));
                 async move |id| service.ready().await?.call(id).await
             }),
             Budget::None,
@@ -216,12 +219,14 @@ fn timeout() -> Comparison {
 fn timeout_pending() -> Comparison {
     Comparison::new("timeout, body pending once", Contender::future("", || ours::timed_pending))
         .against(
-            Contender::future("tokio 1", || async |id| tokio::time::timeout(LIMIT, pending(id)).await),
+            Contender::future("tokio 1", || {
+                async |id| tokio::time::timeout(LIMIT, pending::<Plain>(id)).await
+            }),
             Budget::None,
         )
         .against(
             Contender::future("tower 0.5", || {
-                let mut service = ServiceBuilder::new().timeout(LIMIT).service(service_fn(pending));
+                let mut service = ServiceBuilder::new().timeout(LIMIT).service(service_fn(pending::<Plain>));
                 async move |id| service.ready().await?.call(id).await
             }),
             Budget::None,

@@ -21,7 +21,7 @@ use tower_resilience_retry::RetryLayer;
 use tower_resilience_timelimiter::TimeLimiterLayer;
 
 use crate::{
-    body::{ApiError, pending, ready},
+    body::{Plain, pending, ready},
     ours::{self, LIMIT},
     primitives::OPEN,
 };
@@ -56,19 +56,19 @@ static BREAKER: LazyLock<Breaker> = LazyLock::new(|| {
 static SEMAPHORE: Semaphore = Semaphore::const_new(10);
 
 /// What one writes without a library for it: failsafe, backon, and tokio's semaphore and timeout.
-async fn protected<F: Future<Output = Result<u64, ApiError>>>(
+async fn protected<F: Future<Output = Result<u64, Plain>>>(
     id: u64,
     body: impl Fn(u64) -> F,
-) -> Result<u64, ApiError> {
+) -> Result<u64, Plain> {
     let attempt = || async {
         let Ok(_permit) = SEMAPHORE.try_acquire() else {
-            return Err(ApiError::Elsewhere);
+            return Err(Plain::Refused);
         };
-        let timed = async { tokio::time::timeout(LIMIT, body(id)).await.unwrap_or(Err(ApiError::Elsewhere)) };
+        let timed = async { tokio::time::timeout(LIMIT, body(id)).await.unwrap_or(Err(Plain::Refused)) };
         match BREAKER.call(timed).await {
             Ok(value) => Ok(value),
             Err(failsafe::Error::Inner(error)) => Err(error),
-            Err(failsafe::Error::Rejected) => Err(ApiError::Elsewhere),
+            Err(failsafe::Error::Rejected) => Err(Plain::Refused),
         }
     };
     attempt.retry(ExponentialBuilder::default().with_jitter().with_max_times(3)).await
@@ -78,8 +78,8 @@ pub(crate) fn handmade() -> Contender {
     Contender::future("hand-made stack", || async |id| protected(id, ready).await)
 }
 
-fn policy() -> ExecutionPolicy<execution_policy::DefaultCore, u64, ApiError> {
-    ExecutionPolicyBuilder::<u64, ApiError>::new()
+fn policy() -> ExecutionPolicy<execution_policy::DefaultCore, u64, Plain> {
+    ExecutionPolicyBuilder::<u64, Plain>::new()
         .retry(Retry::exponential().max_attempts(4))
         .attempt_timeout(LIMIT)
         .circuit_breaker(
@@ -110,13 +110,13 @@ pub(crate) fn tower_resilience() -> Contender {
             .layer(
                 RetryLayer::builder().max_attempts(4).exponential_backoff(Duration::from_millis(100)).build(),
             )
-            .map_err(|_| ApiError::Elsewhere)
+            .map_err(|_| Plain::Refused)
             .layer(bulkhead.clone())
-            .map_err(|_| ApiError::Elsewhere)
+            .map_err(|_| Plain::Refused)
             .layer(circuit.clone())
-            .map_err(|_| ApiError::Elsewhere)
+            .map_err(|_| Plain::Refused)
             .layer(TimeLimiterLayer::builder().timeout_duration(LIMIT).build())
-            .service(service_fn(ready));
+            .service(service_fn(ready::<Plain>));
         async move |id| service.ready().await?.call(id).await
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use resilience_benches::{Contender, Outcome, Scaling, Table, scaling};
 
 use crate::{
-    body::work,
+    body::{Plain, work},
     limits::{bulkhead_contender, governor, limiter_contender, semaphore},
     ours,
     primitives::{circuit, failsafe, recloser, through},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(crate) fn compare(table: &mut Table, rounds: usize) {
-    let bare = Contender::call("bare call", || work);
+    let bare = Contender::call("bare call", || work::<Plain>);
     own(table, "two threads, bare call", &bare, rounds, 0.0);
 
     let circuit = Arc::new(circuit());

@@ -95,8 +95,8 @@ impl fmt::Debug for Contender {
 #[must_use]
 pub fn measure(contenders: &[&Contender], rounds: usize) -> Vec<Measured> {
     let mut runners: Vec<Runner> = contenders.iter().map(|contender| contender.make()).collect();
-    let calls: Vec<u64> = runners.iter_mut().map(|runner| calls_per_round(runner)).collect();
-    let mut measured: Vec<Measured> = runners.iter_mut().map(|runner| at_rest(runner)).collect();
+    let calls: Vec<u64> = runners.iter_mut().map(calls_per_round).collect();
+    let mut measured: Vec<Measured> = runners.iter_mut().map(at_rest).collect();
     for round in 0..rounds {
         for turn in 0..runners.len() {
             // Nobody always comes after the same neighbour's cache lines.

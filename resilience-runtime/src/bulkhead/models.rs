@@ -75,7 +75,7 @@ fn loom_what_was_done_under_a_permit_is_seen_under_it_later() {
     });
 }
 
-/// Mutation: a permit is kept although somebody is making a demand.
+/// Mutation: `enter` looks into the stripes before it announces its demand, or not at all.
 #[test]
 fn loom_never_more_than_max() {
     loom::model(|| {
@@ -118,9 +118,9 @@ fn loom_a_release_and_a_waiter_do_not_miss_each_other() {
     });
 }
 
-/// Mutation: `enter` publishes its demand only after it looked into the stripes.
+/// Mutation: whoever collects a permit for a waiter does not wake it.
 #[test]
-fn loom_two_releases_serve_two_waiters() {
+fn loom_of_two_releases_one_serves_the_waiter_and_one_is_free() {
     loom::model(|| {
         let permits = held(2);
         assert!(permits.try_take(0));
@@ -161,6 +161,19 @@ fn loom_a_newcomer_does_not_overtake_a_waiter() {
         holder.join().unwrap();
         newcomer.join().unwrap();
         assert_usage(&permits, 1, 0);
+    });
+}
+
+/// Mutation: the length of the queue is not asked again under the lock.
+#[test]
+fn loom_the_queue_is_never_longer_than_its_bound() {
+    loom::model(|| {
+        let permits = held(1);
+        let enter = |permits: &Permits| drop(permits.enter(0, 1));
+        let other = spawn(&permits, enter);
+        enter(&permits);
+        other.join().unwrap();
+        assert_eq!(permits.usage().waiting, 1);
     });
 }
 

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::Bulkhead;
+use crate::sync::stripe;
 
 /// The right to run one call; dropping it gives it back.
 #[must_use = "dropping a permit gives it back at once"]
@@ -17,7 +18,7 @@ impl<'a> BulkheadPermit<'a> {
 
 impl Drop for BulkheadPermit<'_> {
     fn drop(&mut self) {
-        self.0.put_back();
+        self.0.put_back(stripe::current());
     }
 }
 
@@ -40,7 +41,7 @@ impl OwnedBulkheadPermit {
 
 impl Drop for OwnedBulkheadPermit {
     fn drop(&mut self) {
-        self.0.put_back();
+        self.0.put_back(stripe::current());
     }
 }
 

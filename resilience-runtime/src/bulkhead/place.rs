@@ -11,7 +11,7 @@ use crate::{
     clock::{self, Instant},
     error::ResilienceError,
     queue::Ticket,
-    sync::stripe,
+    sync::stripe::{self, Stripe},
 };
 
 /// A place in the queue of a bulkhead. It must be polled to its answer, or given to [`Bulkhead::leave`] or
@@ -52,8 +52,8 @@ impl Bulkhead {
 
     /// Gives a permit back.
     #[inline]
-    pub(crate) fn put_back(&self) {
-        self.permits.put_back(stripe::current().index);
+    pub(crate) fn put_back(&self, stripe: Stripe) {
+        self.permits.put_back(stripe.index);
     }
 
     /// Enters the queue, after [`try_take`](Self::try_take) found no permit.
@@ -132,7 +132,7 @@ impl Bulkhead {
     /// Empties a place, and returns whether it held anything.
     fn abandon(&self, place: &mut Place) -> bool {
         match mem::replace(&mut place.state, State::Queued(None)) {
-            State::Admitted => self.put_back(),
+            State::Admitted => self.put_back(stripe::current()),
             State::Queued(Some(ticket)) => self.permits.leave(stripe::current().index, ticket),
             State::Queued(None) => return false,
         }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     BulkheadSettings,
     clock::{self, Instant},
+    sync::stripe,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,7 +123,7 @@ fn a_permit_found_on_the_way_into_the_queue_is_answered_or_given_back() {
     assert_eq!(bulkhead.poll_place(&mut place, &context()), Poll::Ready(Ok(())));
     bulkhead.leave(&mut place);
     assert_eq!((bulkhead.in_flight(), bulkhead.snapshot().cancelled), (1, 0));
-    bulkhead.put_back();
+    bulkhead.put_back(stripe::current());
 
     let mut place = bulkhead.enter(clock::now).unwrap();
     bulkhead.leave(&mut place);
@@ -149,7 +150,7 @@ fn a_place_that_expires_passes_its_permit_on() {
     let bulkhead = bulkhead(1, 2);
     assert!(bulkhead.try_take());
     let mut places = [bulkhead.enter(clock::now).unwrap(), bulkhead.enter(clock::now).unwrap()];
-    bulkhead.put_back();
+    bulkhead.put_back(stripe::current());
     let _ = bulkhead.expire(&mut places[0], clock::now());
     assert_eq!(bulkhead.poll_place(&mut places[1], &context()), Poll::Ready(Ok(())));
     assert_eq!((bulkhead.in_flight(), bulkhead.waiting()), (1, 0));
@@ -162,7 +163,7 @@ fn a_compact_bulkhead_behaves_the_same() {
     assert!(bulkhead.try_take() && bulkhead.try_take() && !bulkhead.try_take());
     let mut place = bulkhead.enter(clock::now).unwrap();
     std::thread::scope(|scope| {
-        scope.spawn(|| bulkhead.put_back());
+        scope.spawn(|| bulkhead.put_back(stripe::current()));
     });
     assert_eq!(bulkhead.poll_place(&mut place, &context()), Poll::Ready(Ok(())));
     let snapshot = bulkhead.snapshot();

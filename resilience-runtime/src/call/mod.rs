@@ -8,10 +8,13 @@
 //!
 //! The fast path, from [`Call::begin`] to [`Call::settle`], is plain functions; futures exist only for what really
 //! waits. Two clock readings serve a call that is answered at its first attempt: when it begins and when its
-//! attempt ends.
+//! attempt ends. They are most of what it costs, so the rest is kept from costing more: a thread looks its stripe up
+//! once at each end, and no result that could be an error passes through the happy path, since those are written to
+//! memory in pieces and read back whole, for which processors have to wait.
 //!
 //! A panic is told from a cancellation by *when* the call is dropped: user code runs only between setting and
-//! clearing [`IN_USER_CODE`], so a call that is dropped while it is set was torn down by a panic of its own.
+//! clearing [`IN_USER_CODE`], so a call that is dropped while it is set was torn down by a panic of its own. From the
+//! end of an attempt to its settling it stays set, since the attempt's future is dropped in between.
 //! `thread::panicking()` would also be true for a future that a neighbour's panic drops.
 
 mod attempt;
@@ -20,14 +23,14 @@ mod verdict;
 mod wait;
 mod work;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-pub(crate) use self::{attempt::poll_attempt, wait::Waiting};
+pub(crate) use self::attempt::poll_attempt;
 pub use self::{
     attempt::{Attempt, UntimedAttempt},
     lend::{Lent, ManagerFailure, NoConnection, give_back},
     verdict::Verdict,
-    wait::{BackoffSleep, Wait},
+    wait::{BackoffSleep, Wait, Waiting},
 };
 use crate::{
     circuit::{Outcome, Ticket},
@@ -38,6 +41,7 @@ use crate::{
     limiter::Reservation,
     registry::{HandlesRef, SiteCount},
     retry,
+    sync::stripe::{self, Stripe},
 };
 
 /// A slot of the bulkhead is held.
@@ -48,6 +52,8 @@ const IN_USER_CODE: u8 = 1 << 1;
 const SETTLED: u8 = 1 << 2;
 /// The last failure was not retried because no retry was left.
 const EXHAUSTED: u8 = 1 << 3;
+/// A permit of the circuit is held.
+const HOLDS_PERMIT: u8 = 1 << 4;
 
 /// A call under way.
 ///
@@ -58,13 +64,12 @@ const EXHAUSTED: u8 = 1 << 3;
 pub struct Call<'h> {
     handles: HandlesRef<'h>,
     begun: Instant,
+    /// When the attempt began; during a backoff, when the next one is due.
     attempt_begun: Instant,
-    /// When the whole call is over.
-    deadline: Instant,
-    /// The delay before the next attempt, and of the one before.
-    delay: Duration,
-    waiting: Waiting,
-    ticket: Option<Ticket>,
+    /// The delay before the attempt, in nanoseconds.
+    delay: u64,
+    /// Of the permit, while one is held.
+    ticket: Ticket,
     attempts: u32,
     flags: u8,
 }
@@ -77,7 +82,7 @@ pub enum Admission {
     /// Something refused; the call is over.
     Refused(ResilienceError),
     /// The call has a place in a queue or a reservation; await [`Call::wait`].
-    Wait,
+    Wait(Waiting),
 }
 
 /// The answer of [`Call::settle`].
@@ -101,131 +106,180 @@ impl<'h> Call<'h> {
         if let Some(budget) = &handles.budget {
             budget.deposit(begun);
         }
-        let deadline = match handles.total_timeout {
-            Some(limit) => begun.saturating_add(limit),
-            None => Instant::FAR,
-        };
-        Self {
-            handles,
-            begun,
-            attempt_begun: begun,
-            deadline,
-            delay: Duration::ZERO,
-            waiting: Waiting::No,
-            ticket: None,
-            attempts: 0,
-            flags: 0,
-        }
+        let ticket = Ticket::default();
+        Self { handles, begun, attempt_begun: begun, delay: 0, ticket, attempts: 0, flags: 0 }
     }
 
     /// Passes the chain in order: circuit peek, rate limit, bulkhead, circuit permit.
-    #[inline]
     pub fn try_admit(&mut self) -> Admission {
         if self.attempts > 0 {
             self.attempt_begun = clock::now();
         }
-        match self.pass() {
-            Ok(true) => Admission::Admitted,
-            Ok(false) => Admission::Wait,
-            Err(error) => Admission::Refused(self.refuse(error)),
-        }
-    }
-
-    /// Whether everything let the call through; `false` if it has to wait.
-    #[inline]
-    fn pass(&mut self) -> Result<bool, ResilienceError> {
         let now = self.attempt_begun;
-        self.handles.check_running()?;
-        if let Some(circuit) = &self.handles.circuit {
-            circuit.peek(|| now)?;
+        let handles = &*self.handles;
+        if handles.lifecycle.is_shut_down() {
+            let error = handles.shut_down();
+            return self.refused(error);
         }
-        if let Some(limiter) = &self.handles.limiter {
-            let reservation = limiter.reserve(now, self.remaining(now).min(limiter.wait()))?;
-            if reservation.waits {
-                self.waiting = Waiting::Turn(reservation);
-                return Ok(false);
+        if let Some(circuit) = &handles.circuit {
+            if circuit.admit_closed().is_none() {
+                if let Err(error) = circuit.peek(now) {
+                    return self.refused(error);
+                }
             }
-            return self.pass_bulkhead(Some(reservation));
         }
-        self.pass_bulkhead(None)
+        let Some(limiter) = &handles.limiter else {
+            return self.pass_bulkhead(None);
+        };
+        match limiter.reserve(now, self.remaining(now).min(limiter.wait())) {
+            Ok(reservation) if reservation.waits => Admission::Wait(Waiting::turn(reservation)),
+            Ok(reservation) => self.pass_bulkhead(Some(reservation)),
+            Err(error) => self.refused(error),
+        }
     }
 
     /// The chain from the bulkhead on. A call that is refused here was not worth its reservation.
     #[inline]
-    fn pass_bulkhead(&mut self, reservation: Option<Reservation>) -> Result<bool, ResilienceError> {
-        let passed = match &self.handles.bulkhead {
-            Some(bulkhead) if bulkhead.try_take() => {
+    fn pass_bulkhead(&mut self, reservation: Option<Reservation>) -> Admission {
+        if let Some(bulkhead) = &self.handles.bulkhead {
+            if bulkhead.try_take() {
                 self.flags |= HOLDS_SLOT;
-                self.pass_circuit().map(|()| true)
+            } else {
+                return self.queue(reservation);
             }
-            Some(bulkhead) => match bulkhead.enter(|| self.attempt_begun) {
-                Ok(place) => {
-                    self.waiting = Waiting::Slot(place);
-                    return Ok(false);
-                }
-                Err(error) => Err(error),
-            },
-            None => self.pass_circuit().map(|()| true),
-        };
-        if let (Err(_), Some(reservation), Some(limiter)) = (&passed, reservation, &self.handles.limiter) {
-            limiter.give_back(reservation);
         }
-        passed
+        let Some(circuit) = &self.handles.circuit else {
+            return self.admitted();
+        };
+        let Some(ticket) = circuit.admit_closed() else {
+            return self.pass_circuit(reservation);
+        };
+        self.hold(ticket);
+        self.admitted()
     }
 
-    /// The last step: the circuit's permit.
-    #[inline]
-    fn pass_circuit(&mut self) -> Result<(), ResilienceError> {
-        let now = self.attempt_begun;
-        if let Some(circuit) = &self.handles.circuit {
-            match circuit.admit(|| now) {
-                Ok(ticket) => self.ticket = Some(ticket),
-                Err(error) => {
-                    self.release_slot();
-                    return Err(error);
-                }
+    /// Enters the bulkhead's queue.
+    #[cold]
+    fn queue(&mut self, reservation: Option<Reservation>) -> Admission {
+        let Some(bulkhead) = &self.handles.bulkhead else {
+            return self.admitted();
+        };
+        match bulkhead.enter(|| self.attempt_begun) {
+            Ok(place) => Admission::Wait(Waiting::slot(place)),
+            Err(error) => {
+                self.give_back(reservation);
+                self.refused(error)
             }
         }
+    }
+
+    /// The last step: the permit of a circuit that is not closed.
+    #[cold]
+    fn pass_circuit(&mut self, reservation: Option<Reservation>) -> Admission {
+        let Some(circuit) = &self.handles.circuit else {
+            return self.admitted();
+        };
+        match circuit.admit(self.attempt_begun) {
+            Ok(ticket) => {
+                self.hold(ticket);
+                self.admitted()
+            }
+            Err(error) => {
+                self.release_slot(stripe::current());
+                self.give_back(reservation);
+                self.refused(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn hold(&mut self, ticket: Ticket) {
+        self.ticket = ticket;
+        self.flags |= HOLDS_PERMIT;
+    }
+
+    #[inline]
+    fn admitted(&mut self) -> Admission {
         self.attempts = self.attempts.saturating_add(1);
         self.handles.stats.count(SiteCount::Attempts);
-        Ok(())
+        Admission::Admitted
     }
 
     /// Records an attempt's result, gives back what it held, and decides what comes next.
     #[inline]
     pub fn settle(&mut self, verdict: Verdict<'_>) -> Next {
-        let now = clock::now();
-        self.release_slot();
-        if let (Some(ticket), Some(circuit)) = (self.ticket.take(), &self.handles.circuit) {
-            let took = now.saturating_since(self.attempt_begun);
-            // Rendering the error, and a trip policy, are the user's code.
-            self.flags |= IN_USER_CODE;
-            circuit.settle(ticket, verdict.outcome, Some(took), || now, verdict.cause);
-            self.flags &= !IN_USER_CODE;
+        self.flags &= !IN_USER_CODE;
+        if verdict.is_success() {
+            self.succeed();
+            return Next::Done;
         }
+        self.settle_other(verdict)
+    }
+
+    /// What nearly every attempt comes to.
+    fn succeed(&mut self) {
+        let now = clock::now();
+        let stripe = stripe::current();
+        self.release_slot(stripe);
+        if self.flags & HOLDS_PERMIT != 0 {
+            self.flags &= !HOLDS_PERMIT;
+            if let Some(circuit) = &self.handles.circuit {
+                // A trip policy is the user's code.
+                self.flags |= IN_USER_CODE;
+                let took = now.nanos_since(self.attempt_begun);
+                if !circuit.succeed(self.ticket, Some(took), || now, stripe) {
+                    let took = Duration::from_nanos(took);
+                    circuit.settle(self.ticket, Outcome::Success, Some(took), || now, None);
+                }
+                self.flags &= !IN_USER_CODE;
+            }
+        }
+        self.conclude(SiteCount::Succeeded, now, stripe);
+    }
+
+    #[cold]
+    fn settle_other(&mut self, verdict: Verdict<'_>) -> Next {
+        let now = clock::now();
+        let stripe = stripe::current();
+        self.release_slot(stripe);
+        // Rendering the error, and a trip policy, are the user's code.
+        self.flags |= IN_USER_CODE;
+        self.settle_circuit(verdict.outcome, now, verdict.cause);
+        self.flags &= !IN_USER_CODE;
         match verdict.retry {
             Some(class) if self.plan_retry(class, now) => Next::Retry,
             _ => {
                 let count = if verdict.failed { SiteCount::Failed } else { SiteCount::Succeeded };
-                self.conclude(count, now);
+                self.conclude(count, now, stripe);
                 Next::Done
             }
+        }
+    }
+
+    /// Reports to the circuit, if it let the attempt through.
+    fn settle_circuit(&mut self, outcome: Outcome, now: Instant, cause: Option<&dyn fmt::Display>) {
+        if self.flags & HOLDS_PERMIT == 0 {
+            return;
+        }
+        self.flags &= !HOLDS_PERMIT;
+        if let Some(circuit) = &self.handles.circuit {
+            let took = now.saturating_since(self.attempt_begun);
+            circuit.settle(self.ticket, outcome, Some(took), || now, cause);
         }
     }
 
     /// Records an attempt that ran out of time. The attempt's future must be gone.
     #[cold]
     pub fn settle_timeout(&mut self) -> Next {
+        self.flags &= !IN_USER_CODE;
         let now = clock::now();
-        self.release_slot();
-        if let (Some(ticket), Some(circuit)) = (self.ticket.take(), &self.handles.circuit) {
-            let took = now.saturating_since(self.attempt_begun);
-            circuit.settle(ticket, Outcome::TimedOut, Some(took), || now, None);
-        }
-        if now < self.deadline && self.plan_retry(ErrorClass::Transient, now) {
+        let stripe = stripe::current();
+        self.release_slot(stripe);
+        self.settle_circuit(Outcome::TimedOut, now, None);
+        if now < self.deadline() && self.plan_retry(ErrorClass::Transient, now) {
             return Next::Retry;
         }
-        self.conclude(SiteCount::TimedOut, now);
+        self.conclude(SiteCount::TimedOut, now, stripe);
         let handles = &*self.handles;
         handles
             .bus
@@ -244,9 +298,9 @@ impl<'h> Call<'h> {
         let failure = retry::Failure {
             attempts: self.attempts,
             class,
-            previous: (self.attempts > 1).then_some(self.delay),
+            previous: (self.attempts > 1).then(|| Duration::from_nanos(self.delay)),
             elapsed: now.saturating_since(self.begun),
-            remaining: (self.deadline != Instant::FAR).then(|| self.deadline.saturating_since(now)),
+            remaining: handles.total_timeout.map(|_| self.deadline().saturating_since(now)),
         };
         let delay = match retry::decide(settings, failure, handles.random()) {
             Ok(delay) => delay,
@@ -272,9 +326,14 @@ impl<'h> Call<'h> {
             attempt: self.attempts + 1,
             delay,
         });
-        self.delay = delay;
-        self.waiting = Waiting::Backoff(resumed);
+        self.delay = clock::nanos(delay);
+        self.attempt_begun = resumed;
         true
+    }
+
+    #[cold]
+    fn refused(&mut self, error: ResilienceError) -> Admission {
+        Admission::Refused(self.refuse(error))
     }
 
     /// Records an attempt that got no answer from the user's code: it ran out of time, or something it needs refused.
@@ -284,22 +343,21 @@ impl<'h> Call<'h> {
         if refusal.kind() == ErrorKind::TimedOut {
             return self.settle_timeout();
         }
-        self.release_slot();
-        if let (Some(ticket), Some(circuit)) = (self.ticket.take(), &self.handles.circuit) {
-            circuit.settle(ticket, Outcome::Ignored, None, clock::now, None);
-        }
-        self.refused(refusal.kind());
+        self.flags &= !IN_USER_CODE;
+        self.release_slot(stripe::current());
+        self.settle_circuit(Outcome::Ignored, clock::now(), None);
+        self.count_refusal(refusal.kind());
         Next::Done
     }
 
     /// Counts a refusal; the call is over.
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
-        self.refused(error.kind());
+        self.count_refusal(error.kind());
         error
     }
 
-    fn refused(&mut self, kind: ErrorKind) {
+    fn count_refusal(&mut self, kind: ErrorKind) {
         self.flags |= SETTLED;
         let handles = &*self.handles;
         handles.stats.refused(kind);
@@ -307,14 +365,14 @@ impl<'h> Call<'h> {
     }
 
     #[inline]
-    fn conclude(&mut self, count: SiteCount, now: Instant) {
+    fn conclude(&mut self, count: SiteCount, now: Instant, stripe: Stripe) {
         self.flags |= SETTLED;
-        self.handles.stats.conclude(count, now.saturating_since(self.begun));
+        self.handles.stats.conclude(count, now.nanos_since(self.begun), stripe);
     }
 
     /// Ends the call. `fell_back` says that a fallback answers in its place; it runs after this.
     #[inline]
-    pub fn finish(self, fell_back: bool) {
+    pub fn finish(&mut self, fell_back: bool) {
         if fell_back {
             let handles = &*self.handles;
             handles.stats.count(SiteCount::Fallbacks);
@@ -348,65 +406,57 @@ impl<'h> Call<'h> {
     fn timed_out(&self, now: Instant) -> ResilienceError {
         let handles = &*self.handles;
         let after = match (handles.total_timeout, handles.timeout) {
-            (Some(total), _) if now >= self.deadline => total,
+            (Some(total), _) if now >= self.deadline() => total,
             (_, attempt) => attempt.unwrap_or_default(),
         };
         ResilienceError::TimedOut { site: handles.stats.label().clone(), after }
     }
 
+    /// When the whole call is over.
+    fn deadline(&self) -> Instant {
+        self.handles.total_timeout.map_or(Instant::FAR, |limit| self.begun.saturating_add(limit))
+    }
+
     /// When the attempt under way has to be over.
-    #[inline]
     fn attempt_deadline(&self) -> Instant {
         match self.handles.timeout {
-            Some(limit) => self.attempt_begun.saturating_add(limit).min(self.deadline),
-            None => self.deadline,
+            Some(limit) => self.attempt_begun.saturating_add(limit).min(self.deadline()),
+            None => self.deadline(),
         }
     }
 
     /// How long the call may still wait, for those who would otherwise let it wait in vain.
     #[inline]
     fn remaining(&self, now: Instant) -> Duration {
-        if self.deadline == Instant::FAR { Duration::MAX } else { self.deadline.saturating_since(now) }
+        match self.handles.total_timeout {
+            Some(_) => self.deadline().saturating_since(now),
+            None => Duration::MAX,
+        }
     }
 
     #[inline]
-    fn release_slot(&mut self) {
+    fn release_slot(&mut self, stripe: Stripe) {
         if self.flags & HOLDS_SLOT != 0 {
             self.flags &= !HOLDS_SLOT;
             if let Some(bulkhead) = &self.handles.bulkhead {
-                bulkhead.put_back();
+                bulkhead.put_back(stripe);
             }
         }
     }
 
-    /// Leaves the queue or returns the reservation.
-    fn stop_waiting(&mut self) {
-        match std::mem::replace(&mut self.waiting, Waiting::No) {
-            Waiting::No | Waiting::Backoff(_) => {}
-            Waiting::Slot(mut place) => {
-                if let Some(bulkhead) = &self.handles.bulkhead {
-                    bulkhead.leave(&mut place);
-                }
-            }
-            Waiting::Turn(reservation) => {
-                if let Some(limiter) = &self.handles.limiter {
-                    limiter.give_back(reservation);
-                }
-            }
+    fn give_back(&self, reservation: Option<Reservation>) {
+        if let (Some(reservation), Some(limiter)) = (reservation, &self.handles.limiter) {
+            limiter.give_back(reservation);
         }
     }
 
     /// What a call that ends without a result leaves behind: nothing, and one count.
     #[cold]
     fn abandon(&mut self) {
-        self.stop_waiting();
-        self.release_slot();
-        let now = clock::now();
+        self.release_slot(stripe::current());
         let panicked = self.flags & IN_USER_CODE != 0;
-        if let (Some(ticket), Some(circuit)) = (self.ticket.take(), &self.handles.circuit) {
-            let outcome = if panicked { Outcome::Panicked } else { Outcome::Cancelled };
-            circuit.settle(ticket, outcome, Some(now.saturating_since(self.attempt_begun)), || now, None);
-        }
+        let outcome = if panicked { Outcome::Panicked } else { Outcome::Cancelled };
+        self.settle_circuit(outcome, clock::now(), None);
         self.handles.stats.count(if panicked { SiteCount::Panicked } else { SiteCount::Cancelled });
     }
 }

@@ -34,6 +34,12 @@ impl<'a> Verdict<'a> {
         Self { outcome, retry, failed: true, cause, class: Some(class) }
     }
 
+    /// Whether nothing is left to do but to count.
+    #[inline]
+    pub(super) const fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Success) && !self.failed && self.retry.is_none()
+    }
+
     /// Whether nothing that took part in the attempt should be used again.
     pub(super) const fn is_fatal(&self) -> bool {
         matches!(self.class, Some(ErrorClass::Fatal))
@@ -99,5 +105,8 @@ mod tests {
         assert_eq!((empty.outcome, empty.retry), (Outcome::Failure, Some(ErrorClass::Transient)));
         let known = Verdict::error(ErrorClass::Transient, None).retry_if(false).failure_if(false);
         assert_eq!((known.outcome, known.retry), (Outcome::Success, None));
+        let after = ErrorClass::RetryAfter(Duration::from_secs(1));
+        assert_eq!(Verdict::error(after, None).retry_if(true).retry, Some(after), "the floor stays");
+        assert_eq!(Verdict::error(after, None).retry_if(false).retry, None);
     }
 }

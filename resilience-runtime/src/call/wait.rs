@@ -4,39 +4,53 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::{Call, HOLDS_SLOT, attempt::poll_deadline};
-use crate::{
-    bulkhead::Place,
-    clock::{self, Instant},
-    error::ResilienceError,
-    limiter::Reservation,
-};
+use super::{Admission, Call, HOLDS_SLOT, attempt::poll_deadline};
+use crate::{bulkhead::Place, clock, error::ResilienceError, limiter::Reservation};
 
-/// What a call waits for.
+/// What a call waits for; to be handed to [`Call::wait`], or it stays taken for ever.
 #[derive(Debug)]
-pub(crate) enum Waiting {
-    /// Until the next attempt.
-    Backoff(Instant),
-    No,
+#[must_use = "a place that nobody waits in stays taken for ever"]
+pub struct Waiting(Goal);
+
+#[derive(Debug)]
+enum Goal {
     /// A place in the bulkhead's queue.
     Slot(Place),
     /// A reservation of the limiter.
     Turn(Reservation),
 }
 
+impl Waiting {
+    pub(super) const fn turn(reservation: Reservation) -> Self {
+        Self(Goal::Turn(reservation))
+    }
+
+    pub(super) const fn slot(place: Place) -> Self {
+        Self(Goal::Slot(place))
+    }
+}
+
 pin_project! {
-    /// Waits until the attempt may run, or is refused.
+    /// Waits until the attempt may run, or is refused. Dropping it gives the place or the reservation back.
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Wait<'c, 'h> {
         call: &'c mut Call<'h>,
+        waiting: Option<Waiting>,
         #[pin]
         sleep: Option<Sleep>,
+    }
+
+    impl PinnedDrop for Wait<'_, '_> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.call.stop_waiting(this.waiting);
+        }
     }
 }
 
@@ -51,9 +65,9 @@ pin_project! {
 }
 
 impl<'h> Call<'h> {
-    /// Waits in the queue that [`try_admit`](Self::try_admit) found.
-    pub const fn wait(&mut self) -> Wait<'_, 'h> {
-        Wait { call: self, sleep: None }
+    /// Waits for what [`try_admit`](Self::try_admit) found.
+    pub const fn wait(&mut self, waiting: Waiting) -> Wait<'_, 'h> {
+        Wait { call: self, waiting: Some(waiting), sleep: None }
     }
 
     /// Sleeps for the delay that [`settle`](Self::settle) decided on.
@@ -63,67 +77,95 @@ impl<'h> Call<'h> {
 
     pub(crate) fn poll_wait(
         &mut self,
+        waiting: &mut Option<Waiting>,
         mut sleep: Pin<&mut Option<Sleep>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ResilienceError>> {
-        let result = loop {
-            match &mut self.waiting {
-                Waiting::No | Waiting::Backoff(_) => break Ok(()),
+        loop {
+            match waiting {
+                None => return Poll::Ready(Ok(())),
                 // ## Turn => (passed | Slot): at the reserved moment. A turn behind the deadline was never given.
-                Waiting::Turn(reservation) => {
+                Some(Waiting(Goal::Turn(reservation))) => {
                     let at = reservation.at;
-                    if clock::now() < at {
-                        std::task::ready!(poll_deadline(at, sleep.as_mut(), cx));
+                    let now = clock::now();
+                    if now < at {
+                        ready!(poll_deadline(now, at, sleep.as_mut(), cx));
                     }
                     sleep.set(None);
-                    if let (Waiting::Turn(reservation), Some(limiter)) =
-                        (std::mem::replace(&mut self.waiting, Waiting::No), &self.handles.limiter)
+                    if let (Some(Waiting(Goal::Turn(reservation))), Some(limiter)) =
+                        (waiting.take(), &self.handles.limiter)
                     {
                         limiter.arrive(reservation);
                     }
                     self.attempt_begun = clock::now();
-                    if let Err(error) = self.pass_bulkhead(None) {
-                        break Err(error);
+                    match self.pass_bulkhead(None) {
+                        Admission::Admitted => return Poll::Ready(Ok(())),
+                        Admission::Refused(error) => return Poll::Ready(Err(error)),
+                        Admission::Wait(next) => *waiting = Some(next),
                     }
                 }
                 // ## Slot => (passed | refused): handed over, or out of time.
-                Waiting::Slot(place) => {
-                    let Some(bulkhead) = &self.handles.bulkhead else {
-                        break Ok(());
-                    };
-                    match bulkhead.poll_place(place, cx) {
-                        Poll::Ready(Ok(())) => {
-                            self.waiting = Waiting::No;
-                            self.flags |= HOLDS_SLOT;
-                            self.attempt_begun = clock::now();
-                            break self.pass_circuit();
-                        }
-                        Poll::Ready(Err(error)) => {
-                            self.waiting = Waiting::No;
-                            break Err(error);
-                        }
-                        Poll::Pending => {
-                            let patience = place.deadline();
-                            let until = patience.min(self.deadline);
-                            std::task::ready!(poll_deadline(until, sleep.as_mut(), cx));
-                            let error = bulkhead.expire(place, clock::now());
-                            let error = if self.deadline <= patience { self.timed_out(until) } else { error };
-                            self.waiting = Waiting::No;
-                            break Err(error);
-                        }
-                    }
+                Some(Waiting(Goal::Slot(place))) => {
+                    let answer = ready!(self.poll_slot(place, sleep, cx));
+                    *waiting = None;
+                    return Poll::Ready(match answer {
+                        Ok(()) => self.pass_with_slot(),
+                        Err(error) => Err(self.refuse(error)),
+                    });
                 }
             }
-        };
-        Poll::Ready(result.map_err(|error| self.refuse(error)))
+        }
     }
 
-    pub(crate) fn poll_backoff(&mut self, sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Waiting::Backoff(until) = self.waiting {
-            std::task::ready!(poll_deadline(until, sleep, cx));
-            self.waiting = Waiting::No;
+    fn poll_slot(
+        &self,
+        place: &mut Place,
+        sleep: Pin<&mut Option<Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ResilienceError>> {
+        let Some(bulkhead) = &self.handles.bulkhead else {
+            return Poll::Ready(Ok(()));
+        };
+        if let Poll::Ready(answer) = bulkhead.poll_place(place, cx) {
+            return Poll::Ready(answer);
         }
-        Poll::Ready(())
+        let (patience, deadline) = (place.deadline(), self.deadline());
+        let until = patience.min(deadline);
+        ready!(poll_deadline(clock::now(), until, sleep, cx));
+        Poll::Ready(Err(if deadline <= patience {
+            // The bulkhead did not refuse: the caller would have waited longer, were it not for its own limit.
+            bulkhead.leave(place);
+            self.timed_out(until)
+        } else {
+            bulkhead.expire(place, clock::now())
+        }))
+    }
+
+    /// The chain from the circuit on, for a call that was handed its slot.
+    fn pass_with_slot(&mut self) -> Result<(), ResilienceError> {
+        self.flags |= HOLDS_SLOT;
+        self.attempt_begun = clock::now();
+        match self.pass_circuit(None) {
+            Admission::Refused(error) => Err(error),
+            Admission::Admitted | Admission::Wait(_) => Ok(()),
+        }
+    }
+
+    /// Leaves the queue or returns the reservation.
+    pub(crate) fn stop_waiting(&self, waiting: &mut Option<Waiting>) {
+        match waiting.take() {
+            None => {}
+            Some(Waiting(Goal::Slot(mut place))) => {
+                if let Some(bulkhead) = &self.handles.bulkhead {
+                    bulkhead.leave(&mut place);
+                }
+            }
+            Some(Waiting(Goal::Turn(reservation))) => self.give_back(Some(reservation)),
+        }
+    }
+
+    pub(crate) fn poll_backoff(&self, sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+        poll_deadline(clock::now(), self.attempt_begun, sleep, cx)
     }
 }
 
@@ -132,7 +174,7 @@ impl Future for Wait<'_, '_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.call.poll_wait(this.sleep, cx)
+        this.call.poll_wait(this.waiting, this.sleep, cx)
     }
 }
 

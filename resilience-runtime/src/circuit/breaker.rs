@@ -1,6 +1,11 @@
 //! The circuit breaker itself.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::Arc,
+};
 
 use once_cell::sync::OnceCell;
 
@@ -73,7 +78,8 @@ pub struct CircuitBreaker {
     timed: bool,
     pub(super) trip_policy: Option<Box<dyn TripPolicy>>,
     pub(super) record: Mutex<Record>,
-    pub(super) listeners: Arc<Listeners>,
+    /// Most circuits have none.
+    listeners: OnceCell<Arc<Listeners>>,
     pub(super) bus: OnceCell<Bus>,
 }
 
@@ -103,7 +109,7 @@ impl CircuitBreaker {
             timed,
             trip_policy,
             record: Mutex::new(Record::new(settings)),
-            listeners: Arc::default(),
+            listeners: OnceCell::new(),
             bus: OnceCell::new(),
         }
     }
@@ -186,6 +192,7 @@ impl CircuitBreaker {
     /// assert_eq!(circuit.snapshot().succeeded, 1);
     /// # Ok::<(), resilience_runtime::InvalidSettings>(())
     /// ```
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, ResilienceError> {
         Permit::acquire(self)
     }
@@ -210,6 +217,10 @@ impl CircuitBreaker {
         CircuitRun::new(self, future)
     }
 
+    pub(super) fn listeners(&self) -> Option<&Listeners> {
+        self.listeners.get().map(|listeners| &**listeners)
+    }
+
     /// Whether a permit has to know how long its call takes.
     #[inline]
     pub(super) fn reads_the_clock(&self) -> bool {
@@ -223,13 +234,13 @@ impl CircuitBreaker {
     /// change about; by a call that is still telling an earlier one, if there is such a call, in another thread or in
     /// a listener that changed the state itself.
     pub fn on_state_change(&self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Subscription {
-        Listeners::on_change(&self.listeners, listener)
+        Listeners::on_change(self.listeners.get_or_init(Arc::default), listener)
     }
 
     /// Calls the listener at every counted failure, timeouts and panics included, from the call that failed, after the
     /// circuit has released everything.
     pub fn on_failure(&self, listener: impl Fn(&FailureReport) + Send + Sync + 'static) -> Subscription {
-        Listeners::on_failure(&self.listeners, listener)
+        Listeners::on_failure(self.listeners.get_or_init(Arc::default), listener)
     }
 }
 
@@ -240,6 +251,11 @@ fn fold(name: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
+// No user code runs while its state is half changed, and a rule or a listener that panics is passed over.
+impl UnwindSafe for CircuitBreaker {}
+
+impl RefUnwindSafe for CircuitBreaker {}
+
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreaker")
@@ -247,9 +263,4 @@ impl fmt::Debug for CircuitBreaker {
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
-}
-
-/// How long permits of this circuit's calls take, for those that read the clock.
-pub(super) fn took(begun: Option<Instant>) -> Option<Duration> {
-    begun.map(|begun| clock::now().saturating_since(begun))
 }

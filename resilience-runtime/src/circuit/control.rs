@@ -2,7 +2,7 @@
 
 use super::{CircuitBreaker, Outcome};
 use crate::{
-    clock,
+    clock::{self, Instant},
     error::InvalidSettings,
     events::{CircuitState, TransitionReason},
     settings::CircuitSettings,
@@ -11,22 +11,22 @@ use crate::{
 impl CircuitBreaker {
     /// Refuses all calls until [`close`](Self::close) or another of these is called.
     pub fn force_open(&self) {
-        self.enter(CircuitState::ForcedOpen);
+        self.enter(CircuitState::ForcedOpen, clock::now());
     }
 
     /// Closes the circuit and empties its window.
     pub fn close(&self) {
-        self.enter(CircuitState::Closed);
+        self.enter(CircuitState::Closed, clock::now());
     }
 
     /// Lets all calls through and counts none.
     pub fn disable(&self) {
-        self.enter(CircuitState::Disabled);
+        self.enter(CircuitState::Disabled, clock::now());
     }
 
     /// Lets all calls through and counts them, but never trips.
     pub fn metrics_only(&self) {
-        self.enter(CircuitState::MetricsOnly);
+        self.enter(CircuitState::MetricsOnly, clock::now());
     }
 
     /// Closes the circuit, empties its window and starts its numbers at zero.
@@ -38,9 +38,8 @@ impl CircuitBreaker {
         record.last = None;
     }
 
-    fn enter(&self, state: CircuitState) {
+    pub(super) fn enter(&self, state: CircuitState, now: Instant) {
         loop {
-            let now = clock::now();
             let view = self.catch_up(now);
             if view.word.state == state && state != CircuitState::Closed {
                 return;
@@ -69,10 +68,17 @@ impl CircuitBreaker {
     ///
     /// If a value is out of its range or contradicts another; nothing is changed then.
     pub fn configure(&self, settings: CircuitSettings) -> Result<(), InvalidSettings> {
-        if let Some(problem) = settings.problem() {
-            return Err(problem);
+        match settings.problem() {
+            Some(problem) => Err(problem),
+            None => {
+                self.apply(settings, clock::now());
+                Ok(())
+            }
         }
-        let now = clock::now();
+    }
+
+    pub(super) fn apply(&self, settings: CircuitSettings, now: Instant) {
+        self.catch_up(now);
         let mut record = self.record.lock();
         let reshaped = record.settings.window_shape() != settings.window_shape();
         record.settings = settings;
@@ -84,11 +90,9 @@ impl CircuitBreaker {
         if self.decide(now) {
             self.tell();
         }
-        Ok(())
     }
 
     /// The settings in force.
-    #[must_use]
     pub fn settings(&self) -> CircuitSettings {
         self.record.lock().settings
     }

@@ -11,7 +11,7 @@ use crate::{
 
 impl Gate for CircuitBreaker {
     fn admit(&self, now: Instant) -> Result<u64, ResilienceError> {
-        Self::admit(self, || now).map(|ticket| u64::from(ticket.generation))
+        Self::admit(self, now).map(|ticket| u64::from(ticket.generation))
     }
 
     fn settle(

@@ -6,6 +6,8 @@ mod control;
 mod failures;
 mod gate;
 mod listeners;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod permit;
 mod policy;
 mod rules;
@@ -14,6 +16,8 @@ mod settle;
 mod shell;
 mod snapshot;
 mod state;
+#[cfg(all(test, not(resilience_loom)))]
+mod tests;
 mod transition;
 mod word;
 

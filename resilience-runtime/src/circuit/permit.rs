@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{CircuitBreaker, Outcome, Ticket, breaker::took};
+use super::{CircuitBreaker, Outcome, Ticket};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
@@ -13,12 +13,15 @@ use crate::{
 #[must_use = "dropping a permit at once cancels its call; report `success`, `failure` or `ignore`"]
 pub struct Permit<'a> {
     circuit: Held<'a>,
-    ticket: Ticket,
     /// Known only where the circuit needs durations.
     begun: Option<Instant>,
-    /// Nothing was reported yet.
-    open: bool,
+    /// The ticket, and [`OPEN`]. One word, because a processor has to wait when what was written in parts is read as a
+    /// whole, as moving a permit does.
+    token: u64,
 }
+
+/// Nothing was reported yet.
+const OPEN: u64 = 1 << 32;
 
 enum Held<'a> {
     Borrowed(&'a CircuitBreaker),
@@ -40,13 +43,24 @@ impl Deref for Held<'_> {
 impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn acquire(circuit: &'a CircuitBreaker) -> Result<Self, ResilienceError> {
-        let (ticket, begun) = admit(circuit)?;
-        Ok(Self { circuit: Held::Borrowed(circuit), ticket, begun, open: true })
+        match circuit.admit_closed() {
+            Some(ticket) => Ok(Self::new(Held::Borrowed(circuit), ticket)),
+            None => circuit.admit(clock::now()).map(|ticket| Self::new(Held::Borrowed(circuit), ticket)),
+        }
     }
 
     pub(super) fn acquire_owned(circuit: Arc<CircuitBreaker>) -> Result<Self, ResilienceError> {
-        let (ticket, begun) = admit(&circuit)?;
-        Ok(Self { circuit: Held::Owned(circuit), ticket, begun, open: true })
+        let ticket = match circuit.admit_closed() {
+            Some(ticket) => ticket,
+            None => circuit.admit(clock::now())?,
+        };
+        Ok(Self::new(Held::Owned(circuit), ticket))
+    }
+
+    #[inline]
+    fn new(circuit: Held<'a>, ticket: Ticket) -> Self {
+        let begun = circuit.reads_the_clock().then(clock::now);
+        Self { circuit, begun, token: u64::from(ticket.generation) | OPEN }
     }
 
     /// The call succeeded.
@@ -69,8 +83,17 @@ impl<'a> Permit<'a> {
     /// Takes the permit out of the hands of its destructor, then reports.
     #[inline]
     pub(super) fn report_with(mut self, outcome: Outcome, cause: Option<&dyn fmt::Display>) {
-        self.open = false;
-        self.circuit.settle(self.ticket, outcome, took(self.begun), clock::now, cause);
+        self.token &= !OPEN;
+        let Some(begun) = self.begun else {
+            return self.circuit.settle(self.ticket(), outcome, None, clock::now, cause);
+        };
+        let now = clock::now();
+        self.circuit.settle(self.ticket(), outcome, Some(now.saturating_since(begun)), || now, cause);
+    }
+
+    #[inline]
+    const fn ticket(&self) -> Ticket {
+        Ticket { generation: self.token as u32 }
     }
 
     #[inline]
@@ -82,8 +105,8 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.open {
-            self.circuit.settle(self.ticket, Outcome::Cancelled, None, clock::now, None);
+        if self.token & OPEN != 0 {
+            self.circuit.settle(self.ticket(), Outcome::Cancelled, None, clock::now, None);
         }
     }
 }
@@ -92,10 +115,4 @@ impl fmt::Debug for Permit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").field("circuit", &&*self.circuit).finish_non_exhaustive()
     }
-}
-
-#[inline]
-fn admit(circuit: &CircuitBreaker) -> Result<(Ticket, Option<Instant>), ResilienceError> {
-    let ticket = circuit.admit(clock::now)?;
-    Ok((ticket, circuit.reads_the_clock().then(clock::now)))
 }

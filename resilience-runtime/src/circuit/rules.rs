@@ -72,7 +72,13 @@ impl Live {
 
     #[inline]
     pub(super) fn is_slow(&self, took: Option<Duration>) -> bool {
-        took.is_some_and(|took| nanos(took) > self.slow_call.load(Ordering::Relaxed))
+        self.is_slower(took.map(nanos))
+    }
+
+    /// The same in nanoseconds.
+    #[inline]
+    pub(super) fn is_slower(&self, took: Option<u64>) -> bool {
+        took.is_some_and(|took| took > self.slow_call.load(Ordering::Relaxed))
     }
 
     pub(super) fn verdict_time(&self) -> Duration {

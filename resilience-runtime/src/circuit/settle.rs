@@ -1,7 +1,6 @@
 //! What becomes of results.
 
 use std::{
-    cell::LazyCell,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
@@ -9,8 +8,9 @@ use std::{
 
 use super::{CircuitBreaker, FailureReport, WindowTotals, transition::verdict, word::Word};
 use crate::{
-    clock::Instant,
+    clock::{Instant, nanos},
     events::{CircuitState, TransitionReason},
+    sync::stripe::{self, Stripe},
     window::{Kind, Sums},
 };
 
@@ -33,7 +33,7 @@ impl Outcome {
 }
 
 /// The right to report one result to the state that let the call through.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ticket {
     pub(super) generation: u32,
 }
@@ -83,29 +83,59 @@ impl CircuitBreaker {
         ticket: Ticket,
         outcome: Outcome,
         took: Option<Duration>,
-        now: impl FnOnce() -> Instant,
+        now: impl Fn() -> Instant,
         cause: Option<&dyn fmt::Display>,
     ) {
+        if outcome != Outcome::Success || !self.succeed(ticket, took.map(nanos), &now, stripe::current()) {
+            self.settle_slow(ticket, Report { outcome, took, now: now(), cause, slots: 1 });
+        }
+    }
+
+    /// Takes a success, if it is what nearly all are: quick, and of the closed state that let the call through. `took`
+    /// is its duration in nanoseconds. If it is anything else nothing is done and the answer is `false`.
+    #[inline]
+    pub(crate) fn succeed(
+        &self,
+        ticket: Ticket,
+        took: Option<u64>,
+        now: impl Fn() -> Instant,
+        stripe: Stripe,
+    ) -> bool {
         let bits = self.state.bits();
         let current = Word::is_closed(bits) && Word::generation_of(bits) == ticket.generation;
-        let healthy = outcome == Outcome::Success && !self.live.is_slow(took);
-        if !current || !healthy || self.trip_policy.is_some() {
-            return self.settle_slow(ticket, Report { outcome, took, now: now(), cause, slots: 1 });
+        if !current || self.live.is_slower(took) || self.trip_policy.is_some() {
+            return false;
         }
-        let now = LazyCell::new(now);
-        let recorder = self.stats.recorder();
-        let Some(sums) = self.window.record(ticket.generation, Kind::default(), || *now) else {
-            recorder.count(Count::Late as usize);
+        if self.window.is_clean(ticket.generation) {
+            self.failures.success(ticket.generation);
+            self.count_success(took, stripe);
+        } else {
+            self.write_success(ticket.generation, took, &now, stripe);
+        }
+        true
+    }
+
+    /// Takes a quick success into a window that others than those are in.
+    #[inline(never)]
+    fn write_success(&self, generation: u32, took: Option<u64>, now: &dyn Fn() -> Instant, stripe: Stripe) {
+        let Some(sums) = self.window.record(generation, Kind::default(), now) else {
+            self.stats.count(Count::Late as usize);
             return;
         };
+        self.failures.success(generation);
+        self.count_success(took, stripe);
+        // A success can complete `min_calls`, or find a rate that a concurrent failure has raised.
+        if (sums.failures != 0 || sums.slow != 0) && self.judge(generation, sums, 0, now, None) {
+            self.tell();
+        }
+    }
+
+    #[inline]
+    fn count_success(&self, took: Option<u64>, stripe: Stripe) {
+        let recorder = self.stats.recorder_of(stripe);
         recorder.count(Count::Succeeded as usize);
         if let Some(took) = took {
-            recorder.time(took);
-        }
-        self.failures.success(ticket.generation);
-        // A success can complete `min_calls`, or find a rate that a concurrent failure has raised.
-        if (sums.failures != 0 || sums.slow != 0) && self.judge(ticket.generation, sums, 0, &|| *now, None) {
-            self.tell();
+            recorder.time_nanos(took);
         }
     }
 
@@ -169,8 +199,8 @@ impl CircuitBreaker {
         if self.live.is_slow(took) {
             recorder.count(Count::Slow as usize);
         }
-        if outcome != Outcome::Success {
-            self.listeners.failed(|| FailureReport::new(self.label().clone(), outcome, took));
+        if let Some(listeners) = self.listeners().filter(|_| outcome != Outcome::Success) {
+            listeners.failed(|| FailureReport::new(self.label().clone(), outcome, took));
         }
     }
 

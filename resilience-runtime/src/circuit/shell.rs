@@ -18,16 +18,8 @@ use crate::{
 
 impl CircuitBreaker {
     /// Whether a call would be let through at this moment; counts a refusal, takes nothing.
-    #[inline]
-    pub(crate) fn peek(&self, now: impl FnOnce() -> Instant) -> Result<(), ResilienceError> {
-        if Word::is_closed(self.state.bits()) {
-            return Ok(());
-        }
-        self.peek_slow(now())
-    }
-
     #[cold]
-    fn peek_slow(&self, now: Instant) -> Result<(), ResilienceError> {
+    pub(crate) fn peek(&self, now: Instant) -> Result<(), ResilienceError> {
         let view = self.view(now);
         if self.admits(view.word) { Ok(()) } else { Err(self.refuse(view, now)) }
     }
@@ -45,18 +37,17 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through, or refuses it.
+    /// Lets a call through a closed circuit. Apart from [`admit`](Self::admit), because a result that could be an error
+    /// is written to memory and read back, which on this path costs more than everything else.
     #[inline]
-    pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Result<Ticket, ResilienceError> {
+    pub(crate) fn admit_closed(&self) -> Option<Ticket> {
         let bits = self.state.bits();
-        if Word::is_closed(bits) {
-            return Ok(Ticket { generation: Word::generation_of(bits) });
-        }
-        self.admit_slow(now())
+        Word::is_closed(bits).then(|| Ticket { generation: Word::generation_of(bits) })
     }
 
+    /// Lets a call through, or refuses it.
     #[cold]
-    fn admit_slow(&self, now: Instant) -> Result<Ticket, ResilienceError> {
+    pub(crate) fn admit(&self, now: Instant) -> Result<Ticket, ResilienceError> {
         loop {
             let view = self.catch_up(now);
             if !self.admits(view.word) {

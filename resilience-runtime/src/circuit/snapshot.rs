@@ -36,7 +36,10 @@ pub struct CircuitSnapshot {
     /// Failures since the last success.
     pub consecutive_failures: u32,
     /// Time until the next probe may run, while open.
-    #[cfg_attr(feature = "serde", serde(skip))]
+    #[cfg_attr(
+        feature = "serde",
+        serde(rename = "next_probe_in_ms", serialize_with = "crate::clock::serialize_optional_millis")
+    )]
     pub next_probe_in: Option<Duration>,
     /// Probes under way or decided, while half-open.
     pub probes_admitted: u16,

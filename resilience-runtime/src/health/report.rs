@@ -35,13 +35,13 @@ pub enum HealthStatus {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let registry = Registry::new();
-/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("stock").build()?)?;
 /// assert_eq!(registry.health().status, HealthStatus::Healthy);
 ///
 /// circuit.force_open();
 /// let health = registry.health();
 /// assert_eq!(health.status, HealthStatus::Degraded);
-/// assert_eq!(health.unhealthy()[0].reason, "circuit `api` is forced open: by hand");
+/// assert_eq!(health.unhealthy()[0].reason, "circuit `stock` is forced open: by hand");
 /// println!("{health}");
 /// # Ok(())
 /// # }

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use crate::{
-    call::{Admission, Call, Next, Verdict, poll_attempt},
+    call::{Admission, Call, Next, Verdict, Waiting, poll_attempt},
     class::ErrorClass,
     error::CallError,
 };
@@ -21,7 +21,7 @@ pin_project! {
     /// An operation on its way through a [`Policy`](super::Policy). Made by [`Policy::run`](super::Policy::run).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct PolicyRun<'p, Op, Fut, E, C = fn(&E) -> ErrorClass> {
-        call: Option<Call<'p>>,
+        running: Option<Running<'p>>,
         operation: Op,
         classify: C,
         stage: Stage,
@@ -30,6 +30,18 @@ pin_project! {
         #[pin]
         sleep: Option<Sleep>,
         error: PhantomData<fn(&E)>,
+    }
+}
+
+/// A call, and what it waits for.
+struct Running<'p> {
+    call: Call<'p>,
+    waiting: Option<Waiting>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.call.stop_waiting(&mut self.waiting);
     }
 }
 
@@ -51,7 +63,7 @@ enum Stage {
 impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     pub(super) fn begin(call: Call<'p>, operation: Op) -> Self {
         Self {
-            call: Some(call),
+            running: Some(Running { call, waiting: None }),
             operation,
             classify: |_| ErrorClass::Transient,
             stage: Stage::Admit,
@@ -64,7 +76,7 @@ impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     /// Judges errors by this function instead of taking all of them for transient.
     pub fn classify<C: FnMut(&E) -> ErrorClass>(self, classify: C) -> PolicyRun<'p, Op, Fut, E, C> {
         PolicyRun {
-            call: self.call,
+            running: self.running,
             operation: self.operation,
             classify,
             stage: self.stage,
@@ -88,17 +100,20 @@ where
     /// If polled after it has answered.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let call = this.call.as_mut().expect("polled after it has answered");
+        let Running { call, waiting } = this.running.as_mut().expect("polled after it has answered");
         let result = loop {
             match *this.stage {
                 // ## Admit => (Launch | Wait | refused)
                 Stage::Admit => match call.try_admit() {
                     Admission::Admitted => *this.stage = Stage::Launch,
-                    Admission::Wait => *this.stage = Stage::Wait,
+                    Admission::Wait(place) => {
+                        *waiting = Some(place);
+                        *this.stage = Stage::Wait;
+                    }
                     Admission::Refused(error) => break Err(error.into()),
                 },
                 // ## Wait => (Launch | refused)
-                Stage::Wait => match ready!(call.poll_wait(this.sleep.as_mut(), cx)) {
+                Stage::Wait => match ready!(call.poll_wait(waiting, this.sleep.as_mut(), cx)) {
                     Ok(()) => *this.stage = Stage::Launch,
                     Err(error) => break Err(error.into()),
                 },
@@ -146,7 +161,7 @@ where
                 }
             }
         };
-        *this.call = None;
+        *this.running = None;
         Poll::Ready(result)
     }
 }
@@ -154,7 +169,7 @@ where
 impl<Op, Fut, E, C> fmt::Debug for PolicyRun<'_, Op, Fut, E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PolicyRun")
-            .field("call", &self.call)
+            .field("call", &self.running.as_ref().map(|running| &running.call))
             .field("stage", &self.stage)
             .finish_non_exhaustive()
     }

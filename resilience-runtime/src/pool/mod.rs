@@ -7,7 +7,7 @@
 //!
 //! # Implementation details
 //!
-//! All decisions are plain functions of ([`State`](state::State), now) under one short lock, which is never held
+//! All decisions are plain functions of (`State`, now) under one short lock, which is never held
 //! across an await, a callback of the user's or a waker: those run on what a decision returned, after the lock is
 //! released.
 

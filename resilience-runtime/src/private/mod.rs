@@ -42,7 +42,7 @@ pub use inventory;
 pub use crate::{
     call::{
         Admission, Attempt, BackoffSleep, Call, Lent, ManagerFailure, Next, NoConnection, UntimedAttempt,
-        Verdict, Wait, give_back,
+        Verdict, Wait, Waiting, give_back,
     },
     policy::Site,
     pool::Poolable,

@@ -69,9 +69,9 @@ pub fn registry() -> &'static Registry {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let registry = Registry::new();
-/// let circuit = registry.register_circuit(CircuitBreaker::builder("api").build()?)?;
+/// let circuit = registry.register_circuit(CircuitBreaker::builder("stock").build()?)?;
 /// circuit.force_open();
-/// assert!(registry.circuit("api").is_some_and(|circuit| circuit.is_open()));
+/// assert!(registry.circuit("stock").is_some_and(|circuit| circuit.is_open()));
 /// assert!(registry.circuit("mistyped").is_none());
 /// # Ok(())
 /// # }

@@ -21,6 +21,7 @@ use crate::{
     retry::RetryBudget,
     settings::RetrySettings,
     stats::{Latency, Stats},
+    sync::stripe::Stripe,
     worker::WorkerPool,
 };
 
@@ -69,12 +70,12 @@ impl SiteStats {
         self.stats.count(which as usize);
     }
 
-    /// Counts a call that ran to an end of its own.
+    /// Counts a call that ran to an end of its own after so many nanoseconds.
     #[inline]
-    pub(crate) fn conclude(&self, which: SiteCount, took: Duration) {
-        let recorder = self.stats.recorder();
+    pub(crate) fn conclude(&self, which: SiteCount, took: u64, stripe: Stripe) {
+        let recorder = self.stats.recorder_of(stripe);
         recorder.count(which as usize);
-        recorder.time(took);
+        recorder.time_nanos(took);
     }
 
     pub(crate) fn refused(&self, kind: ErrorKind) {
@@ -234,13 +235,8 @@ pub(crate) struct Handles {
 }
 
 impl Handles {
-    #[inline]
-    pub(crate) fn check_running(&self) -> Result<(), ResilienceError> {
-        if self.lifecycle.is_shut_down() { Err(self.shut_down()) } else { Ok(()) }
-    }
-
     #[cold]
-    fn shut_down(&self) -> ResilienceError {
+    pub(crate) fn shut_down(&self) -> ResilienceError {
         ResilienceError::ShutDown { name: self.stats.label().clone() }
     }
 
@@ -281,6 +277,7 @@ impl Deref for HandlesRef<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::stripe;
 
     #[test]
     fn a_seed_gives_the_same_numbers_again() {
@@ -296,7 +293,7 @@ mod tests {
         let stats = SiteStats::new(Name::from_static("site"));
         stats.count(SiteCount::Started);
         stats.count(SiteCount::Started);
-        stats.conclude(SiteCount::Failed, Duration::from_millis(4));
+        stats.conclude(SiteCount::Failed, 4_000_000, stripe::current());
         let snapshot = stats.snapshot();
         assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed), (2, 1, 1));
         assert_eq!(snapshot.latency.map(|latency| latency.max), Some(Duration::from_millis(4)));

@@ -103,7 +103,12 @@ impl<const N: usize> Stats<N> {
     /// The current thread's stripe, looked up once for several events of one call.
     #[inline]
     pub(crate) fn recorder(&self) -> Recorder<'_, N> {
-        let Stripe { index, exclusive } = stripe::current();
+        self.recorder_of(stripe::current())
+    }
+
+    /// The same for a caller that knows its stripe already.
+    #[inline]
+    pub(crate) fn recorder_of(&self, Stripe { index, exclusive }: Stripe) -> Recorder<'_, N> {
         match &*self.shards {
             // A single stripe is everybody's, also the owner's of stripe 0.
             [shard] => Recorder { stats: self, shard, exclusive: false },
@@ -185,12 +190,25 @@ impl<const N: usize> Recorder<'_, N> {
     /// Counts one event that took `duration`.
     #[inline]
     pub(crate) fn time(&self, duration: Duration) {
-        let nanos = nanos(duration).min((1 << MAX_BITS) - 1);
+        self.time_nanos(nanos(duration));
+    }
+
+    /// Counts one event that took so many nanoseconds.
+    #[inline]
+    pub(crate) fn time_nanos(&self, nanos: u64) {
+        let nanos = nanos.min((1 << MAX_BITS) - 1);
         self.shard.buckets.record(self.stats.resolution, nanos, self.exclusive);
         let max = self.stats.epoch.load(Ordering::Relaxed) << MAX_BITS | nanos;
         if max > self.shard.max.load(Ordering::Relaxed) {
-            self.shard.max.fetch_max(max, Ordering::Relaxed);
+            self.raise(max);
         }
+    }
+}
+
+impl<const N: usize> Recorder<'_, N> {
+    #[cold]
+    fn raise(&self, max: u64) {
+        self.shard.max.fetch_max(max, Ordering::Relaxed);
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) struct CountWindow {
 #[derive(Debug)]
 struct Ring {
     slots: Box<[AtomicU32]>,
-    longer: OnceLock<Box<Ring>>,
+    longer: OnceLock<Box<Self>>,
 }
 
 impl CountWindow {
@@ -98,8 +98,9 @@ impl CountWindow {
 
     pub(super) fn clear(&self, generation: u32) {
         let tag = generation & TAG_MASK;
-        self.sums.store(clean(tag), Ordering::Release);
-        self.cursor.store(u64::from(tag) << TAG_SHIFT, Ordering::Release);
+        // Swapped, not stored: among exchanges a word has one order, which also loom knows.
+        self.sums.swap(clean(tag), Ordering::AcqRel);
+        self.cursor.swap(u64::from(tag) << TAG_SHIFT, Ordering::AcqRel);
         if self.wiped.swap(generation >> WIPE_BITS, Ordering::AcqRel) != generation >> WIPE_BITS {
             let mut next = self.ring.get();
             while let Some(ring) = next {
@@ -109,18 +110,23 @@ impl CountWindow {
         }
     }
 
+    /// Whether the window is full of quick successes, so that one more changes nothing.
     #[inline]
-    pub(super) fn record(&self, generation: u32, kind: Kind) -> Option<Sums> {
+    pub(super) fn is_clean(&self, generation: u32) -> bool {
         let tag = generation & TAG_MASK;
         let cursor = self.cursor.load(Ordering::Acquire);
         let len = self.len.load(Ordering::Acquire);
-        let healthy = !kind.failure && !kind.slow;
-        if healthy && claimed(cursor, tag).is_some_and(|claimed| claimed >= len) {
-            if self.sums.load(Ordering::Acquire) == clean(tag) {
-                return Some(Sums { calls: len, failures: 0, slow: 0 });
-            }
+        claimed(cursor, tag).is_some_and(|claimed| claimed >= len)
+            && self.sums.load(Ordering::Acquire) == clean(tag)
+    }
+
+    #[inline]
+    pub(super) fn record(&self, generation: u32, kind: Kind) -> Option<Sums> {
+        if !kind.failure && !kind.slow && self.is_clean(generation) {
+            return Some(Sums { calls: self.len.load(Ordering::Acquire), failures: 0, slow: 0 });
         }
-        self.write(tag, len, kind, cursor)
+        let tag = generation & TAG_MASK;
+        self.write(tag, self.len.load(Ordering::Acquire), kind, self.cursor.load(Ordering::Acquire))
     }
 
     #[cold]

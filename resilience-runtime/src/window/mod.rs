@@ -5,6 +5,8 @@
 //! window empty, and whoever still reports to the old one finds that it is gone.
 
 mod count;
+#[cfg(all(test, resilience_loom))]
+mod models;
 mod time;
 
 use std::sync::OnceLock;
@@ -78,6 +80,12 @@ impl Window {
             None => self.count.record(generation, kind),
             Some((time, bucket)) => time.record(generation, kind, now().as_nanos() / bucket),
         }
+    }
+
+    /// Whether a quick success changes nothing: the window is full of such.
+    #[inline]
+    pub(crate) fn is_clean(&self, generation: u32) -> bool {
+        self.bucket.load(Ordering::Acquire) == 0 && self.count.is_clean(generation)
     }
 
     /// The sums of the generation the window belongs to.

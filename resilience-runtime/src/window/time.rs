@@ -120,7 +120,7 @@ impl TimeWindow {
 
     /// The bucket of a position, and its lap.
     fn bucket(&self, position: u64) -> (&Bucket, u64) {
-        (&self.buckets[(position % BUCKETS) as usize], position / BUCKETS & LAP_MASK)
+        (&self.buckets[(position % BUCKETS) as usize], (position / BUCKETS) & LAP_MASK)
     }
 }
 

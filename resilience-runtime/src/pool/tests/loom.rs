@@ -1,8 +1,10 @@
 //! Checkout, return, cancellation and resizing under every interleaving.
 //!
-//! Mutations that were seen to fail: a waiter that gives up drops what it was handed (`hand_over_against_cancel`
-//! deadlocks); `put` looks for waiters and pushes to the idle ones under two separate locks
-//! (`return_against_checkout` deadlocks); `resize` serves no waiters (`resize_against_waiting` deadlocks).
+//! Mutations that were seen to fail: a waiter that gives up drops the connection it was handed
+//! (`hand_over_against_cancel`), or the right to create one (`right_against_cancel`); `put` looks for waiters and
+//! stores the connection under two separate locks (`return_against_checkout`); a freed slot is not handed on
+//! (`discard_against_waiting`), nor the slots of a larger pool (`resize_against_waiting`); a closed pool does not
+//! dismiss its waiters (`close_against_return_and_waiting`).
 
 use std::time::Duration;
 
@@ -139,6 +141,7 @@ fn close_against_return_and_waiting() {
         caller.join().unwrap();
         holder.join().unwrap();
         check_books(&pool, 0);
-        assert_eq!(pool.snapshot().size(), 0);
+        // A waiter gets what comes back, or a refusal; it never creates for a closed pool.
+        assert_eq!((pool.snapshot().size(), pool.snapshot().created), (0, 1));
     });
 }

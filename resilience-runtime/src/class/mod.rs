@@ -3,6 +3,15 @@
 //! "Not found" proves that the dependency answers; a reset connection does not. A breaker that counts both alike
 //! trips on bad requests, and a retry that treats both alike repeats what cannot succeed.
 
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "sqlx")]
+mod sqlx;
+#[cfg(feature = "tonic")]
+mod tonic;
+
 use std::{error::Error, fmt, io, time::Duration};
 
 use crate::error::{CallError, ErrorKind, ResilienceError};
