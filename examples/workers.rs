@@ -22,7 +22,7 @@ async fn main() -> Result<(), ResilienceError> {
     let start = Instant::now();
     let (low, high) = tokio::join!(primes_below(100_000), primes_below(200_000));
     println!(
-        "  {} and {} primes, side by side, in {:.0?}",
+        "{} and {} primes, side by side, in {:.0?}",
         low?,
         high?,
         Instant::now().saturating_since(start)
