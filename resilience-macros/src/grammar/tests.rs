@@ -282,24 +282,88 @@ fn pools_and_workers_are_named_and_bounded() {
     ]);
 }
 
+/// What random arguments are made of.
+const WORDS: [&str; 43] = [
+    "circuit",
+    "pool",
+    "workers",
+    "manager",
+    "retry",
+    "timeout",
+    "timeout_ms",
+    "bulkhead",
+    "rate_limit",
+    "clone",
+    "crate",
+    "skip",
+    "fallback",
+    "name",
+    "max",
+    "min_calls",
+    "window",
+    "failure_rate",
+    "jitter",
+    "=",
+    ",",
+    "(",
+    ")",
+    "[",
+    "]",
+    "\"a{\"",
+    "\"{{}\"",
+    "\"{a:02}\"",
+    "\"5ms\"",
+    "\"none\"",
+    "3",
+    "0.5",
+    "-",
+    "|e|",
+    "async",
+    "{",
+    "}",
+    "self",
+    "::",
+    "1e400",
+    "'a'",
+    "&",
+    "18446744073709551616",
+];
+
+/// Reads `length` words drawn from `seed`, if they are tokens at all; whether they were.
+fn read_anything(seed: &mut u64, length: usize) -> bool {
+    let mut arguments = String::new();
+    for _ in 0..length {
+        // A linear congruential generator (Knuth's MMIX).
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        arguments += WORDS[(*seed >> 33) as usize % WORDS.len()];
+        arguments.push(' ');
+    }
+    let tokens = arguments.parse::<proc_macro2::TokenStream>().is_ok();
+    if tokens {
+        mistakes(&arguments);
+    }
+    tokens
+}
+
 /// Whatever stands in the parentheses, reading ends, and ends without a panic.
 #[test]
 fn no_arguments_make_the_parser_panic() {
-    let words = [
-        "circuit", "pool", "workers", "manager", "retry", "timeout", "clone", "crate", "skip", "fallback",
-        "=", ",", "(", ")", "\"a{\"", "\"{{}\"", "3", "-", "|e|", "async", "{", "}", "self", "::", "1e400",
-        "'a'", "&",
-    ];
-    let mut seed = 1_u64;
-    for _ in 0..20_000 {
-        let mut arguments = String::new();
-        for _ in 0..8 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            arguments += words[(seed >> 33) as usize % words.len()];
-            arguments.push(' ');
-        }
-        if arguments.parse::<proc_macro2::TokenStream>().is_ok() {
-            mistakes(&arguments);
-        }
+    let mut seed = 1;
+    let read = (0..20_000).filter(|_| read_anything(&mut seed, 8)).count();
+    assert!(read > 5_000, "only {read} were tokens");
+}
+
+#[test]
+#[ignore = "goes on for FUZZ_SECONDS, 20 by default; `.ci/run fuzz`"]
+fn fuzz_arguments() {
+    let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |seconds| seconds.parse().expect("a number"));
+    let start = std::time::SystemTime::now();
+    let mut seed = start.duration_since(std::time::UNIX_EPOCH).expect("later").as_nanos() as u64;
+    println!("seed {seed}");
+    let mut read = 0_u64;
+    while start.elapsed().is_ok_and(|elapsed| elapsed.as_secs() < seconds) {
+        read += (1..40).filter(|&length| read_anything(&mut seed, length)).count() as u64;
     }
+    println!("fuzzed {read} argument lists");
+    assert!(read > 0);
 }
