@@ -285,6 +285,9 @@ fn pools_and_workers_are_named_and_bounded() {
 /// What random arguments are made of.
 const WORDS: [&str; 43] = [
     "circuit",
+    "pool",
+    "workers",
+    "manager",
     "retry",
     "timeout",
     "timeout_ms",
