@@ -1,92 +1,110 @@
-//! A connection pool on its own, over real sockets: reuse, waiting, a check before use, a circuit before creations.
+//! A pool of connections, by hand and by attribute. The connections are TCP streams to a server in this process that
+//! answers each line with its length, and stays silent on `sleep`.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use resilience_runtime::{CircuitBreaker, ConnectionPool, Manager, PoolError, pool::CloseReason, registry};
+use resilience_runtime::{ConnectionPool, Manager, PoolError, Pooled, ResilienceError, registry, resilient};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
 };
 
-/// Creates connections to one address, and asks the peer whether it is still there.
-struct Tcp(SocketAddr);
+/// Makes the connections.
+struct Lengths {
+    server: SocketAddr,
+}
 
-impl Manager for Tcp {
-    type Connection = TcpStream;
-    type Error = io::Error;
+impl Manager for Lengths {
+    type Connection = BufReader<TcpStream>;
+    type Error = std::io::Error;
 
-    async fn create(&self) -> Result<TcpStream, io::Error> {
-        TcpStream::connect(self.0).await
+    async fn create(&self) -> Result<Self::Connection, Self::Error> {
+        Ok(BufReader::new(TcpStream::connect(self.server).await?))
     }
 
-    async fn is_healthy(&self, connection: &mut TcpStream) -> Result<(), io::Error> {
-        connection.write_u8(b'?').await?;
-        connection.read_u8().await.map(drop)
+    fn is_broken(&self, connection: &mut Self::Connection) -> bool {
+        !connection.buffer().is_empty()
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    let server = serve(listener);
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("{0:?} is no length")]
+    NoLength(String),
+    #[error(transparent)]
+    Refused(#[from] ResilienceError),
+}
 
-    // Registered, both are listed in health.
-    let circuit = CircuitBreaker::builder("peer").failure_threshold(2).build()?;
-    let circuit = registry().register_circuit(circuit)?;
-    let pool = ConnectionPool::builder("peer", Tcp(address))
+/// Callers write `length("text")`: the connection is not their business. An attempt that times out leaves its connection
+/// in the middle of an answer, so that connection is closed, and the retry has another.
+#[resilient(pool = "lengths", circuit = "lengths", timeout_ms = 100, retry(max = 1, delay_ms = 10))]
+async fn length(#[pooled] connection: &mut Pooled<Lengths>, text: &str) -> Result<usize, Error> {
+    ask(connection, text).await
+}
+
+async fn ask(connection: &mut BufReader<TcpStream>, text: &str) -> Result<usize, Error> {
+    connection.write_all(format!("{text}\n").as_bytes()).await?;
+    let mut answer = String::new();
+    if connection.read_line(&mut answer).await? == 0 {
+        return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+    }
+    answer.trim().parse().map_err(|_| Error::NoLength(answer))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let manager = Lengths { server: serve().await? };
+    println!("before the pool is registered: {}", length("early").await.unwrap_err());
+    let pool = ConnectionPool::builder("lengths", manager)
         .max_size(2)
         .acquire_timeout(Duration::from_millis(200))
-        .create_retries(0)
-        .circuit(circuit.clone())
         .build()?;
     let pool = registry().register_pool(pool)?;
 
-    println!("A hundred callers share two connections.");
-    let mut callers = JoinSet::new();
-    for _ in 0..100 {
-        let pool = pool.clone();
-        callers.spawn(async move { pool.acquire().await.map(drop) });
+    println!("\nby hand");
+    let mut connection = pool.acquire().await?;
+    println!("  `hello` has {} letters", ask(&mut connection, "hello").await?);
+    let other = pool.acquire().await?;
+    match pool.acquire().await {
+        Err(PoolError::Refused(refusal)) => println!("  a third caller: {refusal}"),
+        answer => println!("  unexpected: {answer:?}"),
     }
-    assert!(callers.join_all().await.iter().all(Result::is_ok));
-    let snapshot = pool.snapshot();
-    println!("{} acquired, {} created", snapshot.acquired, snapshot.created);
-    assert_eq!((snapshot.acquired, snapshot.created <= 2), (100, true));
+    drop((connection, other));
 
-    println!("\nBoth are in use, so the next caller waits, but not for ever.");
-    let held = (pool.acquire().await?, pool.acquire().await?);
-    println!("{}", pool.acquire_within(Duration::from_millis(20)).await.unwrap_err());
-    drop(held);
-
-    println!("\nThe peer goes away. Its idle connections are found out, and new ones cannot be created.");
-    server.abort();
-    let _ = server.await;
-    for _ in 0..2 {
-        let error = pool.acquire().await.unwrap_err();
-        println!("{error}");
-        assert!(matches!(error, PoolError::Create(_)));
-    }
-    assert_eq!(pool.snapshot().closed.of(CloseReason::Unhealthy), 2);
-
-    println!("\nNow the circuit is open, and nobody tries.");
-    let error = pool.acquire().await.unwrap_err();
-    println!("{error}");
-    assert!(circuit.is_open() && matches!(error, PoolError::Refused(_)));
-
+    println!("\nby attribute");
+    println!("  `resilience` has {} letters", length("resilience").await?);
+    show(&pool, "after an answer");
+    println!("  `sleep`: {}", length("sleep").await.unwrap_err());
+    show(&pool, "two attempts timed out");
+    println!("  `pool` has {} letters", length("pool").await?);
+    show(&pool, "in a new connection");
     println!("\n{}", registry().health());
     Ok(())
 }
 
-/// Answers every byte with itself until it is stopped.
-fn serve(listener: TcpListener) -> JoinHandle<()> {
+fn show(pool: &Arc<ConnectionPool<Lengths>>, when: &str) {
+    let pool = pool.snapshot();
+    println!("    {when}: {} idle, {} created, {} closed", pool.idle, pool.created, pool.closed.total());
+}
+
+/// Answers until the process ends.
+async fn serve() -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
     tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((mut connection, _)) = listener.accept().await {
-            connections.spawn(async move {
-                let (mut reader, mut writer) = connection.split();
-                tokio::io::copy(&mut reader, &mut writer).await
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(stream).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let answer = format!("{}\n", line.len());
+                    if line != "sleep" && lines.get_mut().write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
             });
         }
-    })
+    });
+    Ok(address)
 }

@@ -1,51 +1,50 @@
-//! A worker pool on its own: blocking or computing work on threads of its own, in a bounded queue.
+//! Work that computes or blocks, on threads of its own: by hand and by attribute.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
-use resilience_runtime::{WorkerError, WorkerPool, registry};
+use resilience_runtime::{Instant, ResilienceError, WorkerPool, registry, resilient};
 
-fn hash(text: &str) -> u64 {
-    thread::sleep(Duration::from_millis(50));
-    text.bytes().fold(7, |hash, byte| hash * 31 + u64::from(byte))
+/// Callers write `primes_below(n).await`, and their runtime goes on meanwhile.
+#[resilient(workers(name = "cpu", threads = 2, queue = 2), timeout_ms = 5_000)]
+fn primes_below(end: u32) -> Result<usize, ResilienceError> {
+    Ok((2..end).filter(|n| (2..=n.isqrt()).all(|d| n % d != 0)).count())
+}
+
+/// A thread cannot be stopped from outside: the caller is answered in time, the thread is taken until the work ends.
+#[resilient(workers = "cpu", timeout_ms = 50, fallback = |_| "late".to_owned())]
+fn read_slowly(pause: Duration) -> String {
+    std::thread::sleep(pause);
+    "read".to_owned()
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let workers = WorkerPool::builder("passwords").threads(2).queue(2).build()?;
-    let workers = registry().register_worker_pool(workers)?;
+    println!("by hand");
+    let disk = WorkerPool::builder("disk").threads(1).queue(0).build()?;
+    println!("  2 + 2 = {}", disk.run(|| 2 + 2).await?);
+    let (first, second) = tokio::join!(disk.run(|| "read"), disk.run(|| "read as well"));
+    println!("  one thread, no queue: {}, but {}", first?, second.unwrap_err());
 
-    println!("Six jobs at once, where two may run and two may wait.");
-    let mut jobs = tokio::task::JoinSet::new();
-    for job in ["a", "b", "c", "d", "e", "f"] {
-        let workers = workers.clone();
-        jobs.spawn(async move { workers.run(move || hash(job)).await });
-    }
-    let answers = jobs.join_all().await;
-    for answer in &answers {
-        match answer {
-            Ok(hash) => println!("{hash}"),
-            Err(error) => println!("{error}"),
-        }
-    }
-    let refused = |answer: &&Result<_, _>| matches!(answer, Err(WorkerError::Refused(_)));
-    assert_eq!(answers.iter().filter(refused).count(), 2);
+    println!("\nby attribute");
+    let start = Instant::now();
+    let (low, high) = tokio::join!(primes_below(100_000), primes_below(200_000));
+    println!(
+        "  {} and {} primes, side by side, in {:.0?}",
+        low?,
+        high?,
+        Instant::now().saturating_since(start)
+    );
 
-    println!("\nA job that panics fails its own caller; its thread lives on.");
-    // The message of the panic itself goes where the panic hook sends it; here that is nowhere.
-    std::panic::set_hook(Box::new(|_| ()));
-    let error = workers.run(|| -> u64 { panic!("no such user") }).await.unwrap_err();
-    println!("{error}");
-    assert!(matches!(error, WorkerError::Panicked(_)));
-
-    println!("\nA job whose caller gives up keeps its thread until it really ends.");
-    let late = tokio::time::timeout(Duration::from_millis(10), workers.run(|| hash("slow"))).await;
-    let abandoned = workers.snapshot().abandoned;
-    println!("{abandoned} abandoned, room for {} more", workers.available_capacity());
-    assert_eq!((late.is_err(), abandoned, workers.available_capacity()), (true, 1, 3));
-
-    assert_eq!(workers.shutdown(Duration::from_secs(1)).await, 0, "all of them ended in time");
+    let busy = tokio::join!(
+        read_slowly(Duration::from_millis(200)),
+        read_slowly(Duration::from_millis(200)),
+        primes_below(10),
+        primes_below(20),
+        primes_below(30),
+    );
+    println!("  two slow reads: {}, {}", busy.0, busy.1);
+    println!("  two that waited in the queue: {}, {}", busy.2?, busy.3?);
+    println!("  one too many: {}", busy.4.unwrap_err());
     println!("\n{}", registry().health());
-    let snapshot = workers.snapshot();
-    assert_eq!((snapshot.completed, snapshot.panicked, snapshot.refused), (5, 1, 2));
     Ok(())
 }

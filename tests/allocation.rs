@@ -3,6 +3,8 @@
 //!
 //! A binary of its own, because the allocator that counts is the whole process's.
 
+#![allow(clippy::redundant_pattern_matching, reason = "the macro takes any pattern")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,

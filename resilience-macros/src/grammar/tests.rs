@@ -32,6 +32,12 @@ fn what_is_right_is_silent() {
         "bulkhead(max = 10, queue = 0, wait_ms = 0, name = \"db\"), rate_limit(max = 60, per_ms = 60_000, burst = 1)",
         "retry = 1, retry_if = |r| r.is_err(), failure_if = Result::is_err, classify = a::b, fallback = |e| (e, 1)",
         "clone(a, r#type), crate = a::b",
+        "pool = \"db\", retry = 1",
+        "pool(manager = a::Postgres<'static, T>, name = \"db\")",
+        "pool(name = \"{{db}}\", manager = dyn_manager!()), circuit = \"db\"",
+        "workers = \"cpu\"",
+        "workers(name = \"cpu\", threads = 4, queue = 0)",
+        "workers(name = \"cpu\", threads = THREADS)",
         "circuit(tenant = self.tenant, name = \"t-{tenant:>2}-{{x}}\")",
     ] {
         assert_eq!(mistakes(arguments), [""; 0], "{arguments}");
@@ -76,7 +82,7 @@ fn unknown_keys_come_with_a_suggestion() {
         (
             "colour = |a, b| c",
             "unknown key `colour`; there is `circuit`, `retry`, `timeout`, `timeout_ms`, `total_timeout`, \
-             `total_timeout_ms`, `bulkhead`, `rate_limit`, `fallback`, `classify`, `retry_if`, `failure_if`, `clone`, \
+             `total_timeout_ms`, `bulkhead`, `rate_limit`, `pool`, `workers`, `fallback`, `classify`, `retry_if`, `failure_if`, `clone`, \
              `crate`",
         ),
         (
@@ -247,8 +253,37 @@ fn names_are_literals_and_templates_name_their_arguments() {
     ]);
 }
 
+#[test]
+fn pools_and_workers_are_named_and_bounded() {
+    assert_mistakes(&[
+        ("pool", "`pool` needs a value: `pool = \"db\"`"),
+        ("pool = DB", "a name is a string literal: `pool = \"db\"`"),
+        ("pool(\"db\")", "write `pool = \"db\"`, or `pool(name = \"db\", ..)`"),
+        ("pool(manager = M)", "`pool(..)` needs `name`: `pool(name = \"db\", ..)`"),
+        ("pool(name = \"db\", manager)", "`manager` needs a value: `manager = MyManager`"),
+        ("pool(name = \"db\", manager = M, manager = N)", "`manager` is given twice"),
+        ("pool = \"db-{shard}\"", "the name of a `pool` cannot be a template: write `{{` for a brace"),
+        ("pool(name = \"db\", max = 3)", "unknown key `max` in `pool(..)`; it takes `name`, `manager`"),
+        ("pool(name = \"db\", managr = M)", "unknown key `managr` in `pool(..)`; did you mean `manager`?"),
+        ("manager = M", "`manager` belongs into a group: `pool(name = \"db\", manager = ..)`"),
+        ("connection_pool = \"db\"", "unknown key `connection_pool`; did you mean `pool`?"),
+        ("workers = 4", "a name is a string literal: `workers = \"cpu\"`"),
+        ("workers(threads = 4)", "`workers(..)` needs `name`: `workers(name = \"cpu\", ..)`"),
+        ("workers(name = \"cpu\", threads = 0)", "`threads = 0` is out of range: 1 to 4096"),
+        ("workers(name = \"cpu\", threads = 4097)", "`threads = 4097` is out of range: at most 4096"),
+        ("workers(name = \"cpu\", queue = -1)", "`queue = -1` is out of range: 0 or more"),
+        ("workers(name = \"cpu\", size = 4)", "unknown key `size` in `workers(..)`; did you mean `threads`?"),
+        ("threads = 4", "`threads` belongs into a group: `workers(name = \"cpu\", threads = ..)`"),
+        ("thread_pool = \"cpu\"", "unknown key `thread_pool`; did you mean `workers`?"),
+        (
+            "pool = \"db\", workers = \"cpu\"",
+            "`pool` lends a connection to an `async fn`, `workers` runs a function without `async`: give one of them",
+        ),
+    ]);
+}
+
 /// What random arguments are made of.
-const WORDS: [&str; 40] = [
+const WORDS: [&str; 43] = [
     "circuit",
     "retry",
     "timeout",
@@ -258,6 +293,9 @@ const WORDS: [&str; 40] = [
     "clone",
     "crate",
     "skip",
+    "pool",
+    "workers",
+    "manager",
     "fallback",
     "name",
     "max",
