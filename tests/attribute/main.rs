@@ -1,5 +1,7 @@
 //! The attribute on everything it may stand on: what it takes, what it leaves as it was, what it does.
 
+#![allow(clippy::disallowed_methods, reason = "the tests measure paused time")]
+
 mod bodies;
 mod edition;
 mod errors;

@@ -1,8 +1,8 @@
 //! The argument marked `#[pooled]`: taken out of the signature, and bound in each attempt.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{Attribute, FnArg, Meta, Pat, PatType, Type, punctuated::Punctuated};
+use quote::{ToTokens, quote_spanned};
+use syn::{Attribute, FnArg, Meta, Pat, PatType, Type, punctuated::Punctuated, spanned::Spanned};
 
 use super::{hygienic, site::located};
 use crate::{
@@ -35,7 +35,7 @@ impl Lend {
         function.sig.inputs = others;
         let mut marked = marked.into_iter();
         let Some((mark, argument)) = marked.next() else {
-            if let Some(pool) = &policy.pool {
+            if let (Some(pool), None) = (&policy.pool, &policy.workers) {
                 errors.at(
                     pool.span,
                     "`pool` needs an argument to hand the connection to: `#[pooled] connection: &mut Connection`",
@@ -100,8 +100,8 @@ impl Lend {
             Some(manager) => manager.to_token_stream(),
             None => {
                 let connection = &self.connection;
-                let p = located(p.clone(), syn::spanned::Spanned::span(connection));
-                quote!(<#connection as #p::FromPool>::Manager)
+                let p = located(p.clone(), connection.span());
+                quote_spanned!(connection.span()=> <#connection as #p::Poolable>::Manager)
             }
         }
     }
@@ -109,7 +109,7 @@ impl Lend {
     /// `let connection: &mut Connection = lend;`
     pub(super) fn binding(&self) -> TokenStream {
         let Self { attrs, pat, connection, .. } = self;
-        let lend = located(hygienic!(lend), syn::spanned::Spanned::span(connection));
+        let lend = located(hygienic!(lend), connection.span());
         hygienic!(#(#attrs)* let #pat: &mut #connection = #lend;)
     }
 }

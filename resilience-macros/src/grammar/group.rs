@@ -101,7 +101,7 @@ impl Group {
         group
     }
 
-    fn empty(spec: &'static Spec, span: Span) -> Self {
+    pub(super) fn empty(spec: &'static Spec, span: Span) -> Self {
         Self { spec, span, name: None, manager: None, settings: Vec::new() }
     }
 

@@ -197,7 +197,25 @@ fn group(
     input: ParseStream<'_>,
     errors: &mut Errors,
 ) -> syn::Result<()> {
-    let group = if input.peek(token::Paren) {
+    let read = read_group(spec, key, input, errors);
+    // A group with a mistake is there all the same: what needs it is no mistake as well.
+    let (group, result) = match read {
+        Ok(group) => (group, Ok(())),
+        Err(error) => (Group::empty(spec, key.span()), Err(error)),
+    };
+    match slot.replace(group) {
+        Some(_) if result.is_ok() => Err(twice(key)),
+        _ => result,
+    }
+}
+
+fn read_group(
+    spec: &'static keys::Spec,
+    key: &Ident,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+) -> syn::Result<Group> {
+    if input.peek(token::Paren) {
         let content;
         syn::parenthesized!(content in input);
         if let (true, Ok(literal)) = (content.peek(syn::Lit), content.fork().parse::<syn::Lit>()) {
@@ -205,15 +223,11 @@ fn group(
             let (key, main) = (spec.key, spec.main);
             let message = format!("write `{key} = {literal}`, or `{key}({main} = {literal}, ..)`");
             errors.at(content.span(), message);
-            return content.parse::<TokenStream>().map(drop);
+            return content.parse::<TokenStream>().map(|_| Group::empty(spec, key.span()));
         }
-        Group::long(spec, key.span(), &content, errors)
+        Ok(Group::long(spec, key.span(), &content, errors))
     } else {
-        Group::short(spec, key.span(), entry_value(key, spec.sample(), input)?)?
-    };
-    match slot.replace(group) {
-        None => Ok(()),
-        Some(_) => Err(twice(key)),
+        Group::short(spec, key.span(), entry_value(key, spec.sample(), input)?)
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::{fmt, future::Future};
 
-/// A type of connection that one manager makes: `#[pooled] connection: &mut Self` then says all that has to be known.
+use super::Pooled;
+
+/// What `#[pooled] connection: &mut Self` may be written for: a type that tells which manager makes the connections.
 ///
-/// Implemented by programs for connection types of their own. Where the type is someone else's, or several managers
-/// make it, an argument says `&mut Pooled<Manager>`, or the attribute `pool(name = "db", manager = Manager)`.
+/// [`Pooled`] is one; programs implement it for connection types of their own. Where the type is someone else's, or
+/// several managers make it, an argument says `&mut Pooled<MyManager>`, or the attribute
+/// `pool(name = "db", manager = MyManager)`.
 ///
 /// # Examples
 ///
@@ -28,9 +31,20 @@ use std::{fmt, future::Future};
 ///     type Manager = Sessions;
 /// }
 /// ```
-pub trait Poolable: Sized + Send + 'static {
+#[diagnostic::on_unimplemented(
+    message = "`#[pooled]` cannot tell what makes a `{Self}`",
+    label = "the manager of this connection is not known",
+    note = "name the manager, the type that implements `Manager`, in the argument: `&mut Pooled<MyManager>`",
+    note = "or in the attribute: `pool(name = \"..\", manager = MyManager)`",
+    note = "or, for a type of your own, once and for all: `impl Poolable for {Self} {{ type Manager = MyManager; }}`"
+)]
+pub trait Poolable {
     /// What makes the connections.
-    type Manager: Manager<Connection = Self>;
+    type Manager: Manager;
+}
+
+impl<M: Manager> Poolable for Pooled<M> {
+    type Manager = M;
 }
 
 /// Creates, checks and closes the connections of a pool.

@@ -31,7 +31,7 @@ pub use self::{
         AsError, Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref,
         ProbeError, ProbeShape, classify, judge, verdict,
     },
-    pooled::{FromFailure, FromPool, Place, PlaceByError, PlaceByPoolError, PlaceByShape, PlaceOfNever},
+    pooled::{FromFailure, Place, PlaceByError, PlaceByPoolError, PlaceByShape, PlaceOfNever},
     refusal::{FromRefusal, admitted, passed},
 };
 
@@ -45,6 +45,7 @@ pub use crate::{
         Verdict, Wait, Waiting, give_back,
     },
     policy::Site,
+    pool::Poolable,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
         Location, NameSpec, RetrySettings, WorkerSettings,

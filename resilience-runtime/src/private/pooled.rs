@@ -1,33 +1,8 @@
-//! `#[pooled]`: whose connections an argument takes, and what becomes of a manager's error.
+//! What becomes of the error of a pool's manager.
 
 use std::{convert::Infallible, marker::PhantomData};
 
-use crate::{
-    call::ManagerFailure,
-    pool::{Manager, PoolError, Poolable, Pooled},
-};
-
-/// What stands behind the `&mut` of an argument marked `#[pooled]`.
-#[diagnostic::on_unimplemented(
-    message = "`#[pooled]` cannot tell what makes a `{Self}`",
-    label = "the manager of this connection is not known",
-    note = "name the manager, the type that implements `Manager`, in the argument: `&mut Pooled<MyManager>`",
-    note = "or in the attribute: `pool(name = \"..\", manager = MyManager)`",
-    note = "or, for a type of your own, once and for all: `impl Poolable for {Self} {{ type Manager = MyManager; }}`"
-)]
-pub trait FromPool {
-    /// What makes the connections.
-    type Manager: Manager;
-}
-
-impl<M: Manager> FromPool for Pooled<M> {
-    type Manager = M;
-}
-
-#[diagnostic::do_not_recommend]
-impl<C: Poolable> FromPool for C {
-    type Manager = C::Manager;
-}
+use crate::{call::ManagerFailure, pool::PoolError};
 
 /// Where in `R` an error `X` of a manager goes.
 ///
