@@ -52,6 +52,8 @@ const IN_USER_CODE: u8 = 1 << 1;
 const SETTLED: u8 = 1 << 2;
 /// The last failure was not retried because no retry was left.
 const EXHAUSTED: u8 = 1 << 3;
+/// The call was not admitted at once.
+const HINDERED: u8 = 1 << 5;
 /// A permit of the circuit is held.
 const HOLDS_PERMIT: u8 = 1 << 4;
 
@@ -132,14 +134,14 @@ impl<'h> Call<'h> {
             return self.pass_bulkhead(None);
         };
         match limiter.reserve(now, self.remaining(now).min(limiter.wait())) {
-            Ok(reservation) if reservation.waits => Admission::Wait(Waiting::turn(reservation)),
+            Ok(reservation) if reservation.waits => self.waits(Waiting::turn(reservation)),
             Ok(reservation) => self.pass_bulkhead(Some(reservation)),
             Err(error) => self.refused(error),
         }
     }
 
     /// The chain from the bulkhead on. A call that is refused here was not worth its reservation.
-    #[inline]
+    #[inline(always)]
     fn pass_bulkhead(&mut self, reservation: Option<Reservation>) -> Admission {
         if let Some(bulkhead) = &self.handles.bulkhead {
             if bulkhead.try_take() {
@@ -165,7 +167,7 @@ impl<'h> Call<'h> {
             return self.admitted();
         };
         match bulkhead.enter(|| self.attempt_begun) {
-            Ok(place) => Admission::Wait(Waiting::slot(place)),
+            Ok(place) => self.waits(Waiting::slot(place)),
             Err(error) => {
                 self.give_back(reservation);
                 self.refused(error)
@@ -192,6 +194,26 @@ impl<'h> Call<'h> {
         }
     }
 
+    /// Counts a call that is not admitted at once, whatever becomes of it.
+    #[cold]
+    fn hinder(&mut self) {
+        if self.attempts == 0 && self.flags & HINDERED == 0 {
+            self.flags |= HINDERED;
+            self.handles.stats.count(SiteCount::Hindered);
+        }
+    }
+
+    #[cold]
+    fn waits(&mut self, waiting: Waiting) -> Admission {
+        self.hinder();
+        Admission::Wait(waiting)
+    }
+
+    #[cold]
+    fn count_attempt(&self) {
+        self.handles.stats.count(SiteCount::FurtherAttempts);
+    }
+
     #[inline]
     fn hold(&mut self, ticket: Ticket) {
         self.ticket = ticket;
@@ -200,8 +222,10 @@ impl<'h> Call<'h> {
 
     #[inline]
     fn admitted(&mut self) -> Admission {
+        if self.attempts > 0 || self.flags & HINDERED != 0 {
+            self.count_attempt();
+        }
         self.attempts = self.attempts.saturating_add(1);
-        self.handles.stats.count(SiteCount::Attempts);
         Admission::Admitted
     }
 
@@ -353,6 +377,7 @@ impl<'h> Call<'h> {
     /// Counts a refusal; the call is over.
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
+        self.hinder();
         self.count_refusal(error.kind());
         error
     }
@@ -364,7 +389,7 @@ impl<'h> Call<'h> {
         handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind });
     }
 
-    #[inline]
+    #[inline(always)]
     fn conclude(&mut self, count: SiteCount, now: Instant, stripe: Stripe) {
         self.flags |= SETTLED;
         self.handles.stats.conclude(count, now.nanos_since(self.begun), stripe);
@@ -453,6 +478,7 @@ impl<'h> Call<'h> {
     /// What a call that ends without a result leaves behind: nothing, and one count.
     #[cold]
     fn abandon(&mut self) {
+        self.hinder();
         self.release_slot(stripe::current());
         let panicked = self.flags & IN_USER_CODE != 0;
         let outcome = if panicked { Outcome::Panicked } else { Outcome::Cancelled };

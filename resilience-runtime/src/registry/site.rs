@@ -29,7 +29,11 @@ use crate::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SiteCount {
     Started,
-    Attempts,
+    /// Attempts but for each call's first, where the call was admitted at once: those are as many as were started,
+    /// and need no count of their own on the happy path.
+    FurtherAttempts,
+    /// Calls that were not admitted at once.
+    Hindered,
     Retries,
     Fallbacks,
     BudgetExhausted,
@@ -71,7 +75,7 @@ impl SiteStats {
     }
 
     /// Counts a call that ran to an end of its own after so many nanoseconds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn conclude(&self, which: SiteCount, took: u64, stripe: Stripe) {
         let recorder = self.stats.recorder_of(stripe);
         recorder.count(which as usize);
@@ -104,7 +108,8 @@ impl SiteStats {
             name: self.label.clone(),
             calls: count(SiteCount::Started),
             in_flight: count(SiteCount::Started).saturating_sub(counts[ENDS].iter().sum()),
-            attempts: count(SiteCount::Attempts),
+            attempts: (count(SiteCount::Started) + count(SiteCount::FurtherAttempts))
+                .saturating_sub(count(SiteCount::Hindered)),
             retries: count(SiteCount::Retries),
             fallbacks: count(SiteCount::Fallbacks),
             budget_exhausted: count(SiteCount::BudgetExhausted),

@@ -39,6 +39,21 @@ impl Resolution {
     /// The bucket of a latency.
     #[inline]
     const fn index(self, nanos: u64) -> usize {
+        // Nearly all are fine; with its numbers known the shifts are constants.
+        if self.sub_bits == Self::FINE.sub_bits {
+            Self::FINE.index_in(nanos)
+        } else {
+            self.other_index(nanos)
+        }
+    }
+
+    #[inline(never)]
+    const fn other_index(self, nanos: u64) -> usize {
+        self.index_in(nanos)
+    }
+
+    #[inline(always)]
+    const fn index_in(self, nanos: u64) -> usize {
         if nanos < 1 << self.lowest {
             return 0;
         }

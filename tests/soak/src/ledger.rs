@@ -121,10 +121,10 @@ impl Ledger {
 
     /// The server has read a request. It counts while its attempt runs: whoever gave up has given back its slot.
     pub(crate) fn arrived(&self, id: u64) {
-        if let Some(mut seen) = self.requests.get_mut(&id) {
-            if !std::mem::replace(&mut *seen, true) {
-                self.seen_by_server.up();
-            }
+        if let Some(mut seen) = self.requests.get_mut(&id)
+            && !std::mem::replace(&mut *seen, true)
+        {
+            self.seen_by_server.up();
         }
     }
 }
