@@ -46,8 +46,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let retry = Retry::builder().max(3).backoff(backoff).shared_budget(budget).build()?;
     let calls = Cell::new(0);
     for _ in 0..20 {
-        let answer = retry.run(async || Err::<(), _>(calls.set(calls.get() + 1))).await;
-        assert!(answer.is_err());
+        let down = async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>("down")
+        };
+        assert!(retry.run(down).await.is_err());
     }
     println!("{} attempts for 20 calls", calls.get());
     assert_eq!(calls.get(), 22);

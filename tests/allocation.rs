@@ -3,9 +3,12 @@
 //!
 //! A binary of its own, because the allocator that counts is the whole process's.
 
+#![allow(clippy::redundant_pattern_matching, reason = "the macro takes any pattern")]
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -15,7 +18,8 @@ use std::{
 };
 
 use resilience_runtime::{
-    Bulkhead, CircuitBreaker, Policy, Quota, RateLimiter, ResilienceError, RetrySettings, registry, resilient,
+    Bulkhead, CircuitBreaker, ConnectionPool, Manager, Policy, Pooled, Quota, RateLimiter, ResilienceError,
+    RetrySettings, registry, resilient,
 };
 
 struct Counting;
@@ -193,8 +197,30 @@ fn open(name: &str) {
     registry().circuit(name).expect("it was declared, or called before").force_open();
 }
 
+struct Numbers;
+
+impl Manager for Numbers {
+    type Connection = u32;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u32, Infallible> {
+        Ok(0)
+    }
+}
+
+#[resilient(pool = "allocation", circuit = "pooled", retry = 1, timeout_ms = 500)]
+async fn pooled(#[pooled] number: &mut Pooled<Numbers>, id: u32) -> Result<u32, Error> {
+    tokio::task::yield_now().await;
+    Ok(**number + id)
+}
+
 allocates_nothing! {
     a_ready_call_through_every_policy: async |id| all(id).await => Ok(_),
+    a_call_with_a_connection: {
+        let pool = ConnectionPool::builder("allocation", Numbers).build().expect("settings in range");
+        drop(registry().register_pool(pool).expect("the name is free"));
+        async |id| pooled(id).await
+    } => Ok(_),
     a_pending_call_through_every_policy: async |id| all_pending(id).await => Ok(_),
     a_call_that_succeeds_at_the_third_attempt: {
         let attempts = AtomicU32::new(0);

@@ -1,8 +1,8 @@
 //! The calling code: what a service would have. Nothing in it retries, waits, counts or gives up by hand.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
-use reqwest::{Client, StatusCode, header};
+use reqwest::{Client, StatusCode};
 use resilience_runtime::{Classify, ErrorClass, ResilienceError, resilient};
 
 /// A client of the shop's server.
@@ -54,7 +54,7 @@ pub(crate) enum ShopError {
     #[error(transparent)]
     Refused(#[from] ResilienceError),
     #[error("the shop answers {status}")]
-    Status { status: StatusCode, retry_after: Option<Duration> },
+    Status { status: StatusCode, class: ErrorClass },
 }
 
 /// What is at the bottom of it: reqwest's own words leave that out.
@@ -65,10 +65,9 @@ fn root(error: &dyn Error) -> &dyn Error {
 impl Classify for ShopError {
     fn classify(&self) -> ErrorClass {
         match self {
+            Self::Http(error) => error.classify(),
             Self::Refused(refusal) => refusal.classify(),
-            Self::Status { retry_after: Some(wait), .. } => ErrorClass::RetryAfter(*wait),
-            Self::Status { status, .. } if status.is_client_error() => ErrorClass::Permanent,
-            Self::Http(_) | Self::Status { .. } => ErrorClass::Transient,
+            Self::Status { class, .. } => *class,
         }
     }
 }
@@ -89,8 +88,6 @@ impl Shop {
         if status.is_success() {
             return Ok(response.text().await?);
         }
-        let retry_after = response.headers().get(header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(ShopError::Status { status, retry_after: retry_after.map(Duration::from_secs) })
+        Err(ShopError::Status { status, class: ErrorClass::of_response(status, response.headers()) })
     }
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
 use syn::{
-    Attribute, Ident, Signature, Token, Visibility, braced,
+    Attribute, FnArg, Ident, Signature, Token, Visibility, braced,
     parse::{Parse, ParseStream},
     token,
 };
@@ -76,6 +76,34 @@ impl ToTokens for Function {
         self.sig.to_tokens(tokens);
         self.body.to_tokens(tokens);
     }
+}
+
+impl Function {
+    /// Whether an argument is marked `#[pooled]`.
+    pub(crate) fn is_lent_to(&mut self) -> bool {
+        self.sig.inputs.iter_mut().any(|argument| attributes(argument).iter().any(is_pooled))
+    }
+
+    /// Without `#[pooled]`, which nobody else knows.
+    pub(crate) fn without_pooled(mut self) -> Self {
+        for argument in &mut self.sig.inputs {
+            attributes(argument).retain(|attr| !is_pooled(attr));
+        }
+        self
+    }
+}
+
+/// The attributes of an argument.
+pub(crate) fn attributes(argument: &mut FnArg) -> &mut Vec<Attribute> {
+    match argument {
+        FnArg::Receiver(receiver) => &mut receiver.attrs,
+        FnArg::Typed(typed) => &mut typed.attrs,
+    }
+}
+
+/// Whether an argument's attribute is `#[pooled]`.
+pub(crate) fn is_pooled(attr: &Attribute) -> bool {
+    attr.path().is_ident("pooled")
 }
 
 struct Bodiless(Signature);

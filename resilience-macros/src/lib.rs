@@ -37,13 +37,13 @@ use proc_macro::TokenStream;
 /// # }
 /// ```
 ///
-/// The signature is not changed and the body is emitted once. Without keys, `#[resilient]` only measures: the
+/// The signature is not changed, except by `pool` and `workers`, and the body is emitted once. Without keys, `#[resilient]` only measures: the
 /// function is listed in health with counts and latencies.
 ///
 /// # Order
 ///
 /// Outermost first: fallback, total timeout, retry, circuit (is it open?), rate limit, bulkhead, circuit (a permit),
-/// timeout of the attempt, body. Each attempt passes the chain from the circuit on again.
+/// timeout of the attempt, connection of the pool, body. Each attempt passes the chain from the circuit on again.
 ///
 /// # Keys
 ///
@@ -58,6 +58,8 @@ use proc_macro::TokenStream;
 /// | `total_timeout_ms`, `total_timeout` | likewise | none | limit of the whole call: waiting, attempts, backoff |
 /// | `bulkhead` | `usize` from 1, or group | none | calls at once |
 /// | `rate_limit` | `u32` from 1, or group | none | calls a second |
+/// | `pool` | name, or group | none | lends a connection to the argument marked `#[pooled]` |
+/// | `workers` | name, or group | none | runs a function without `async` on a thread of this worker pool |
 /// | `fallback` | closure, or path of a function | none | answers instead of a final error |
 /// | `classify` | closure or path on `&E` | `Classify`, or transient | what an error means |
 /// | `retry_if` | closure or path on `&Result<T, E>` | by class | whether to try again; needs `retry` |
@@ -159,6 +161,89 @@ use proc_macro::TokenStream;
 /// # });
 /// ```
 ///
+/// ## `pool`
+///
+/// | key | type | default | meaning |
+/// |---|---|---|---|
+/// | `name` | literal | required | the pool of the registry |
+/// | `manager` | type | that of the argument | what makes the connections |
+///
+/// One argument is marked `#[pooled]` and **leaves the signature**: callers do not give it. Each attempt has a
+/// connection of the pool that is registered under the name when the call is made; without one the call is refused
+/// (`PoolMissing`). The argument is written `&mut Pooled<Manager>`, or `&mut Connection` where `manager = ..` or an
+/// `impl Poolable for Connection` says what makes it.
+///
+/// The connection goes back to the pool when the attempt has ended, before any backoff. It is closed instead if the
+/// attempt timed out, panicked, was cancelled, or failed with `ErrorClass::Fatal`.
+///
+/// The connection is had within the attempt: waiting, creating and checking count under its timeout. A refusal of the
+/// pool (`PoolExhausted`, `ShutDown`, its own open circuit) leaves the site's circuit neutral, gives a probe back, and
+/// is not retried. An error of the manager is the function's own: it is converted with `E: From<PoolError<X>>` or else
+/// `E: From<X>`, judged like any other, and retried; where the return type is an `Option`, it is `None`.
+///
+/// ```
+/// use resilience_runtime::{ConnectionPool, Manager, Pooled, ResilienceError, registry, resilient};
+///
+/// struct Sessions;
+///
+/// impl Manager for Sessions {
+///     type Connection = Vec<u64>;
+///     type Error = std::convert::Infallible;
+///
+///     async fn create(&self) -> Result<Vec<u64>, Self::Error> {
+///         Ok(Vec::new())
+///     }
+/// }
+///
+/// #[resilient(pool = "sessions", retry = 2, timeout_ms = 500)]
+/// async fn visit(#[pooled] session: &mut Pooled<Sessions>, id: u64) -> Result<usize, ResilienceError> {
+///     session.push(id);
+///     Ok(session.len())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// registry().register_pool(ConnectionPool::builder("sessions", Sessions).build()?)?;
+/// assert_eq!(visit(7).await?, 1);
+/// assert_eq!(visit(8).await?, 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// On an `impl` block the pool is for those methods that mark an argument. It does not work below `#[async_trait]`.
+///
+/// ## `workers`
+///
+/// | key | type | range | default | meaning |
+/// |---|---|---|---|---|
+/// | `name` | literal | | required | the worker pool of the registry |
+/// | `threads` | `usize` | 1 to 4,096 | one for each processor | jobs at once |
+/// | `queue` | `usize` | | 100 | jobs that may wait for a thread |
+///
+/// `workers = "cpu"` joins whatever is declared under this name, with the defaults if nothing is; the group declares
+/// settings. A declared pool is listed from the start; its threads start as jobs need them.
+///
+/// The function is written without `async`, blocks or computes, and **becomes an `async fn`**: callers await it. Its
+/// arguments are moved to the thread, so they and the answer are `Send + 'static`; with `retry` those that are not
+/// `Copy` are named in `clone(..)`. A busy pool refuses at once (`WorkersBusy`), which leaves the circuit neutral and is
+/// not retried. A caller that times out is answered in time, but the thread stays taken until the work ends. A panic
+/// is the caller's, and counts as a failure.
+///
+/// ```
+/// use resilience_runtime::{ResilienceError, resilient};
+///
+/// #[resilient(workers(name = "cpu", threads = 4, queue = 100), timeout = "2s")]
+/// fn checksum(data: Vec<u8>) -> Result<u64, ResilienceError> {
+///     Ok(data.iter().fold(0, |sum, byte| sum * 31 + u64::from(*byte)))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), ResilienceError> {
+/// assert_eq!(checksum(vec![1, 2]).await?, 33);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Names that calls fill in
 ///
 /// A name with `{..}` is a template, as for `format!`; `{{` is a brace. Further `key = expr` pairs in the same group
@@ -216,7 +301,7 @@ use proc_macro::TokenStream;
 /// # What may be annotated
 ///
 /// Free functions, inherent and trait-impl methods with any receiver, default methods of traits, methods below
-/// `#[async_trait]`, functions above `#[tracing::instrument]`, functions without `async` whose body is one `async` block
+/// `#[async_trait]`, functions without `async` that have `workers`, functions above `#[tracing::instrument]`, functions without `async` whose body is one `async` block
 /// or `Box::pin` of one, and whole `impl` blocks: every async method has the block's settings, a key on the method
 /// replaces the block's, `#[resilient(skip)]` leaves it alone.
 ///
@@ -247,7 +332,8 @@ use proc_macro::TokenStream;
 /// # Return types
 ///
 /// `Result<T, E>`, through any alias; `Option<T>`, where `None` is a failure and what a refusal becomes; any other type
-/// never fails. `retry` alone asks nothing of `E`. Whatever can refuse (`circuit`, `bulkhead`, `rate_limit`, the timeouts)
+/// never fails. `retry` alone asks nothing of `E`. Whatever can refuse (`circuit`, `bulkhead`, `rate_limit`, `pool`,
+/// `workers`, the timeouts)
 /// needs `E: From<ResilienceError>`, or a `fallback`.
 ///
 /// An error means what `classify` says; else what its own `Classify` says; else, if a refusal by another site is found in

@@ -56,45 +56,47 @@ enum Frame {
 }
 
 impl Shape {
-    /// Finds the body, or says why there is none that could be protected.
-    pub(crate) fn of(function: &Function) -> syn::Result<Self> {
-        let refused = |span: Span, message: &str| Err(syn::Error::new(span, message));
-        let (sig, body) = (&function.sig, function.body.stream());
-        if let Some(again) = function.attrs.iter().find(|attr| is_ours(attr)) {
-            return Err(syn::Error::new_spanned(
-                again,
-                "a second `#[resilient]`: write all keys into one attribute",
-            ));
-        }
-        if mentions_word(body.clone(), "__RESILIENT_SITE") {
-            return refused(sig.ident.span(), "a second `#[resilient]`: write all keys into one attribute");
-        }
-        if mentions_word(body.clone(), "__tracing_attr_span") {
+    /// The body of a function that runs on a thread of its own and is called as an `async fn`.
+    pub(crate) fn job(function: &Function) -> syn::Result<Self> {
+        unfit(function)?;
+        let sig = &function.sig;
+        let refused = |tokens: &dyn ToTokens, message: &str| Err(syn::Error::new_spanned(tokens, message));
+        if let Some(asyncness) = &sig.asyncness {
             return refused(
-                sig.ident.span(),
-                "put `#[resilient]` above `#[instrument]`: the span then covers the whole call, all attempts included",
+                asyncness,
+                "`workers` is for functions that block or compute: take `async` away, callers await it all the same",
             );
         }
-        if let ReturnType::Type(_, output) = &sig.output {
-            if matches!(**output, Type::Never(_)) {
-                return refused(
-                    output.span(),
-                    "a function that never ends has no outcome: put `#[resilient]` on what its loop calls",
-                );
+        if let Some(constness) = &sig.constness {
+            return refused(constness, "a function on a thread of its own cannot be `const`");
+        }
+        for argument in &sig.inputs {
+            match argument {
+                FnArg::Receiver(receiver) if matches!(receiver.kind, ReceiverKind::Reference(..)) => {
+                    return refused(
+                        receiver,
+                        "`workers` moves the arguments to another thread: take `self` or `self: Arc<Self>`",
+                    );
+                }
+                FnArg::Typed(typed) if is_borrowed(&typed.ty) => {
+                    return refused(
+                        &typed.ty,
+                        "`workers` moves the arguments to another thread: take this one by value, or as an `Arc`",
+                    );
+                }
+                _ => {}
             }
         }
+        Ok(Self::whole(function, sig.fn_token.span()))
+    }
+
+    /// Finds the body, or says why there is none that could be protected.
+    pub(crate) fn of(function: &Function) -> syn::Result<Self> {
+        unfit(function)?;
+        let refused = |span: Span, message: &str| Err(syn::Error::new(span, message));
+        let (sig, body) = (&function.sig, function.body.stream());
         if let Some(asyncness) = &sig.asyncness {
-            return Ok(Self {
-                frame: Frame::Function,
-                asyncness: asyncness.span(),
-                owning: true,
-                output: match &sig.output {
-                    ReturnType::Default => Type::Verbatim(quote_spanned!(sig.ident.span()=> ())),
-                    ReturnType::Type(_, output) => (**output).clone(),
-                },
-                body: function.body.clone(),
-                bindings: arguments(function),
-            });
+            return Ok(Self::whole(function, asyncness.span()));
         }
         match (|input: ParseStream<'_>| Self::block(input, function)).parse2(body) {
             Ok(Some(shape)) => Ok(shape),
@@ -108,7 +110,27 @@ impl Shape {
                 "`#[resilient]` needs the body to be one `async` block, or `Box::pin` of one: \
                  move the other statements into the block",
             ),
-            Err(_) => refused(sig.fn_token.span(), "`#[resilient]` expects an `async fn`: write `async fn`"),
+            Err(_) => refused(
+                sig.fn_token.span(),
+                "`#[resilient]` expects an `async fn`: write `async fn`, or, for a function that blocks or computes, \
+                 give it threads with `workers = \"..\"`",
+            ),
+        }
+    }
+
+    /// The whole body of the function.
+    fn whole(function: &Function, asyncness: Span) -> Self {
+        let sig = &function.sig;
+        Self {
+            frame: Frame::Function,
+            asyncness,
+            owning: true,
+            output: match &sig.output {
+                ReturnType::Default => Type::Verbatim(quote_spanned!(sig.ident.span()=> ())),
+                ReturnType::Type(_, output) => (**output).clone(),
+            },
+            body: function.body.clone(),
+            bindings: arguments(function),
         }
     }
 
@@ -192,6 +214,46 @@ impl Shape {
     /// Whether `self` goes by another name where the body stands.
     pub(crate) fn renames_self(&self) -> bool {
         self.bindings.iter().any(|binding| binding.name == "__self")
+    }
+}
+
+/// What no function may be.
+fn unfit(function: &Function) -> syn::Result<()> {
+    let refused = |span: Span, message: &str| Err(syn::Error::new(span, message));
+    let (sig, body) = (&function.sig, function.body.stream());
+    if let Some(again) = function.attrs.iter().find(|attr| is_ours(attr)) {
+        return Err(syn::Error::new_spanned(
+            again,
+            "a second `#[resilient]`: write all keys into one attribute",
+        ));
+    }
+    if mentions_word(body.clone(), "__RESILIENT_SITE") {
+        return refused(sig.ident.span(), "a second `#[resilient]`: write all keys into one attribute");
+    }
+    if mentions_word(body, "__tracing_attr_span") {
+        return refused(
+            sig.ident.span(),
+            "put `#[resilient]` above `#[instrument]`: the span then covers the whole call, all attempts included",
+        );
+    }
+    match &sig.output {
+        ReturnType::Type(_, output) if matches!(**output, Type::Never(_)) => refused(
+            output.span(),
+            "a function that never ends has no outcome: put `#[resilient]` on what its loop calls",
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a type is a reference to something that does not live for good.
+fn is_borrowed(ty: &Type) -> bool {
+    match ty {
+        Type::Group(group) => is_borrowed(&group.elem),
+        Type::Paren(paren) => is_borrowed(&paren.elem),
+        Type::Reference(reference) => {
+            reference.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static")
+        }
+        _ => false,
     }
 }
 

@@ -43,6 +43,12 @@ fn sentence(policy: &Policy) -> String {
         };
         parts.push(format!("at most {} {per}", main(group)));
     }
+    if let Some(name) = policy.pool.as_ref().and_then(|group| group.name.as_ref()) {
+        parts.push(format!("a connection of pool `{}` for each attempt", name.text));
+    }
+    if let Some(name) = policy.workers.as_ref().and_then(|group| group.name.as_ref()) {
+        parts.push(format!("runs on a thread of worker pool `{}`", name.text));
+    }
     if policy.fallback.is_some() {
         parts.push("a fallback answers instead of a final error".to_owned());
     }

@@ -241,3 +241,21 @@ mod tests {
         assert_eq!(nanos(Duration::MAX), u64::MAX);
     }
 }
+
+#[cfg(all(test, not(any(debug_assertions, feature = "test-util"))))]
+mod release_tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods)]
+    fn a_timer_lies_as_far_ahead_on_tokios_clock_as_on_ours() {
+        let (second, tolerance) = (Duration::from_secs(1), Duration::from_micros(10));
+        for _ in 0..100_000 {
+            let earlier = tokio::time::Instant::now();
+            let now = now();
+            let timer = source::timer_from(now, now.saturating_add(second));
+            let later = tokio::time::Instant::now();
+            assert!(earlier + second <= timer + tolerance && timer <= later + second + tolerance);
+        }
+    }
+}

@@ -56,6 +56,13 @@ pub enum ResilienceError {
         /// How long the caller waited.
         waited: Duration,
     },
+    /// No pool of that name and manager is registered.
+    PoolMissing {
+        /// Which pool.
+        pool: Name,
+        /// The type that would make its connections.
+        manager: &'static str,
+    },
     /// The quota is used up.
     RateLimited {
         /// Which limiter.
@@ -94,6 +101,7 @@ impl ResilienceError {
             Self::BulkheadFull { .. } => ErrorKind::BulkheadFull,
             Self::CircuitOpen { .. } => ErrorKind::CircuitOpen,
             Self::PoolExhausted { .. } => ErrorKind::PoolExhausted,
+            Self::PoolMissing { .. } => ErrorKind::PoolMissing,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::ShutDown { .. } => ErrorKind::ShutDown,
             Self::TimedOut { .. } => ErrorKind::TimedOut,
@@ -118,6 +126,7 @@ impl ResilienceError {
             Self::BulkheadFull { bulkhead: name, .. }
             | Self::CircuitOpen { circuit: name, .. }
             | Self::PoolExhausted { pool: name, .. }
+            | Self::PoolMissing { pool: name, .. }
             | Self::RateLimited { limiter: name, .. }
             | Self::ShutDown { name }
             | Self::TimedOut { site: name, .. }
@@ -143,6 +152,9 @@ impl fmt::Display for ResilienceError {
             Self::PoolExhausted { pool, max, waited } => {
                 write!(f, "pool `{pool}` has no connection free of {max} after {}", Seconds(*waited))
             }
+            Self::PoolMissing { pool, manager } => {
+                write!(f, "no pool `{pool}` of `{manager}` is registered: `Registry::register_pool` adds it")
+            }
             Self::RateLimited { limiter, retry_after } => {
                 write!(f, "rate limiter `{limiter}` has no quota left for {}", Seconds(*retry_after))
             }
@@ -163,6 +175,7 @@ impl Error for ResilienceError {
             ErrorKind::BulkheadFull => &Marker(ErrorKind::BulkheadFull),
             ErrorKind::CircuitOpen => &Marker(ErrorKind::CircuitOpen),
             ErrorKind::PoolExhausted => &Marker(ErrorKind::PoolExhausted),
+            ErrorKind::PoolMissing => &Marker(ErrorKind::PoolMissing),
             ErrorKind::RateLimited => &Marker(ErrorKind::RateLimited),
             ErrorKind::ShutDown => &Marker(ErrorKind::ShutDown),
             ErrorKind::TimedOut => &Marker(ErrorKind::TimedOut),
@@ -182,6 +195,8 @@ pub enum ErrorKind {
     CircuitOpen,
     /// A pool without a free connection.
     PoolExhausted,
+    /// A pool that nobody has registered.
+    PoolMissing,
     /// A used-up quota.
     RateLimited,
     /// A registry that was shut down.
@@ -233,6 +248,7 @@ impl fmt::Display for Marker {
             ErrorKind::BulkheadFull => "refused by a full bulkhead",
             ErrorKind::CircuitOpen => "refused by an open circuit",
             ErrorKind::PoolExhausted => "refused by an exhausted pool",
+            ErrorKind::PoolMissing => "refused for want of a pool",
             ErrorKind::RateLimited => "refused by a rate limiter",
             ErrorKind::ShutDown => "refused after shutdown",
             ErrorKind::TimedOut => "stopped by a timeout",
@@ -451,6 +467,10 @@ mod tests {
             (
                 ResilienceError::RateLimited { limiter: NAME, retry_after: Duration::from_micros(1_500) },
                 "rate limiter `db` has no quota left for 1.5 ms",
+            ),
+            (
+                ResilienceError::PoolMissing { pool: NAME, manager: "app::Postgres" },
+                "no pool `db` of `app::Postgres` is registered: `Registry::register_pool` adds it",
             ),
             (ResilienceError::ShutDown { name: NAME }, "`db` is shut down"),
             (

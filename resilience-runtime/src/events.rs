@@ -138,7 +138,7 @@ pub struct Transition {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Conflict {
-    /// `circuit`, `bulkhead`, `rate_limit` or `retry`.
+    /// `circuit`, `bulkhead`, `rate_limit`, `retry` or `workers`.
     pub kind: &'static str,
     /// The name both give.
     pub name: Name,

@@ -28,8 +28,7 @@
 //! ```
 //!
 //! Every primitive is usable without the attribute and without the registry: [`CircuitBreaker`], [`Retry`], [`Timeout`],
-//! [`Bulkhead`], [`RateLimiter`], [`ConnectionPool`](pool::ConnectionPool), [`WorkerPool`](worker::WorkerPool), each with
-//! its `run`; [`Policy`] composes the attribute's chain by hand.
+//! [`Bulkhead`], [`RateLimiter`], [`ConnectionPool`], [`WorkerPool`]. [`Policy`] composes the attribute's chain by hand.
 //!
 //! # Options
 //!
@@ -142,6 +141,7 @@ pub use crate::{
     name::Name,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
+        WorkerSettings,
     },
     stats::{Latency, TimeoutSnapshot},
 };
@@ -152,7 +152,7 @@ pub use crate::{
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,
-    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Pooled},
+    pool::{AnyPool, ConnectionPool, HealthCheck, Manager, PoolError, PoolSnapshot, Poolable, Pooled},
     registry::{DynamicNames, Registry, SiteSnapshot, registry},
     retry::{Attempt, Attempts, Retry, RetryBudget, RetryBuilder},
     timeout::Timeout,

@@ -91,7 +91,7 @@ async fn two_hundred_callers_of_ten_a_second_take_nineteen_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn each_waiter_reserves_its_slot_and_they_are_spaced_exactly() {
-    let limiter = waiting(Quota::per_second(10).burst(1), MS(350));
+    let limiter = waiting(Quota::per_second(10).burst(1), MS(300));
     let start = Instant::now();
     let call = |number: u32| {
         let limiter = &limiter;
@@ -195,6 +195,12 @@ async fn run_refuses_without_touching_the_future() {
     };
     let error = limiter.run(body).await.unwrap_err();
     assert_eq!(error.refusal().map(ResilienceError::kind), Some(ErrorKind::RateLimited));
+    advance(MS(1_000)).await;
+    let slow = async {
+        sleep(MS(5)).await;
+        Ok::<_, ()>(2)
+    };
+    assert_eq!(limiter.run(slow).await, Ok(2), "its turn is taken once, however often it is polled");
     advance(MS(1_000)).await;
     assert_eq!(limiter.run(ready(Err::<(), _>("no"))).await, Err(CallError::Failed("no")));
 }

@@ -199,9 +199,18 @@ async fn a_failed_attempt_is_dropped_before_the_sleep() {
 }
 
 #[tokio::test(start_paused = true)]
+#[should_panic(expected = "`RetryRun` polled after completion")]
+async fn polling_after_completion_makes_no_further_attempt() {
+    let retry = Retry::new(0);
+    let mut call = task::spawn(retry.run(|| ready(Err::<(), _>(()))));
+    assert_ready_err!(call.poll());
+    let _ = call.poll();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_nothing_behind() {
     let retry = doubling(3).build().unwrap();
-    let mut call = task::spawn(retry.run(|| pending::<Result<(), ()>>()));
+    let mut call = task::spawn(retry.run(pending::<Result<(), ()>>));
     assert_pending!(call.poll());
     drop(call);
     let snapshot = retry.budget().unwrap().snapshot(Instant::now());

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use resilience_runtime::{CallError, Instant, ResilienceError, Timeout};
+use resilience_runtime::{CallError, Instant, Registry, ResilienceError, Timeout};
 use tokio::time::{advance, sleep};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, task};
 
@@ -23,7 +23,11 @@ fn timed_out(site: &'static str, millis: u64) -> ResilienceError {
 async fn stops_at_the_limit() {
     let start = Instant::now();
     let timeout = Timeout::named("users", MS(250));
-    let answer = timeout.run(async { Ok::<_, ()>(sleep(MS(251)).await) }).await;
+    let slow = async {
+        sleep(MS(251)).await;
+        Ok::<_, ()>(1)
+    };
+    let answer = timeout.run(slow).await;
     assert_eq!(answer, Err(CallError::Refused(timed_out("users", 250))));
     assert_eq!(Instant::now().saturating_since(start), MS(250));
     assert_eq!(timeout.wrap(async { sleep(MS(249)).await }).await, Ok(()));
@@ -122,11 +126,11 @@ async fn a_body_that_uses_up_the_tasks_budget_is_stopped_all_the_same() {
     assert_eq!(greedy.await.unwrap(), (Err(timed_out("call", 100)), MS(100)));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_limit_beyond_all_time_never_fires() {
+#[test]
+fn a_limit_beyond_all_time_needs_no_timer() {
+    // Outside a runtime arming one would panic.
     let mut call = task::spawn(Timeout::new(Duration::MAX).wrap(pending::<()>()));
     assert_pending!(call.poll());
-    advance(Duration::from_secs(86_400 * 365)).await;
     assert_pending!(call.poll());
 }
 
@@ -146,6 +150,40 @@ async fn a_pending_body_is_polled_when_it_is_woken_and_at_the_limit() {
     });
     assert!(Timeout::new(MS(100)).wrap(body).await.is_err());
     assert_eq!(polls.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_named_timeout_counts_every_end_of_a_call_once() {
+    let registry = Registry::new();
+    let calls = async {
+        let timeout = || Timeout::named("users", MS(100));
+        for millis in [30, 70] {
+            timeout().wrap(sleep(MS(millis))).await.unwrap();
+        }
+        assert!(timeout().wrap(pending::<()>()).await.is_err());
+        let mut dropped = task::spawn(timeout().wrap(pending::<()>()));
+        assert_pending!(dropped.poll());
+        drop(dropped);
+        drop(timeout().wrap(pending::<()>()));
+        let mut panicking = task::spawn(timeout().wrap(async { panic!("of the body's own making") }));
+        assert!(catch_unwind(AssertUnwindSafe(|| panicking.poll())).is_err());
+    };
+    registry.scope(calls).await;
+    let [users] = &registry.timeouts()[..] else { panic!("{:?}", registry.timeouts()) };
+    assert_eq!((users.name.as_str(), users.limit), ("users", MS(100)));
+    assert_eq!((users.completed, users.timed_out, users.cancelled), (3, 1, 1));
+    let latency = users.latency.unwrap();
+    assert_eq!((latency.count, latency.max), (4, MS(100)));
+    registry.reset();
+    assert_eq!((registry.timeouts()[0].completed, registry.timeouts()[0].latency), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "polled after completion")]
+async fn polling_after_completion_panics() {
+    let mut call = task::spawn(Timeout::new(MS(1)).wrap(ready(())));
+    assert!(assert_ready!(call.poll()).is_ok());
+    let _ = call.poll();
 }
 
 #[test]

@@ -52,6 +52,19 @@ mod without_prelude {
         ::std::result::Result::Ok(id)
     }
 
+    #[resilient(pool = "hygiene", retry = 1)]
+    pub(super) async fn lent(
+        #[pooled] out: &mut ::resilience_runtime::Pooled<super::Numbers>,
+        lend: u8,
+    ) -> ::std::option::Option<u8> {
+        ::std::option::Option::Some(**out + lend)
+    }
+
+    #[resilient(workers = "hygiene", retry = 1)]
+    pub(super) fn worked(call: u8, out: u8) -> ::std::option::Option<u8> {
+        ::std::option::Option::Some(call + out)
+    }
+
     #[resilient(total_timeout_ms = 5)]
     pub(super) async fn refusing(id: u8) -> ::std::option::Option<u8> {
         ::std::option::Option::Some(id)
@@ -130,4 +143,24 @@ fn arguments_may_have_any_name() {
 #[test]
 fn aliases_of_result_are_results() {
     assert_eq!(now(renamed_error::alias()), Ok(1));
+}
+
+struct Numbers;
+
+impl resilience_runtime::Manager for Numbers {
+    type Connection = u8;
+    type Error = std::convert::Infallible;
+
+    async fn create(&self) -> Result<u8, std::convert::Infallible> {
+        Ok(5)
+    }
+}
+
+/// The names of the expansion (`lend`, `lent`, `out`, `call`) are free for arguments.
+#[tokio::test]
+async fn connections_and_threads_without_a_prelude() {
+    let pool = resilience_runtime::ConnectionPool::builder("hygiene", Numbers).build().expect("in range");
+    let _pool = resilience_runtime::registry().register_pool(pool).expect("the name is free");
+    assert_eq!(without_prelude::lent(2).await, Some(7));
+    assert_eq!(without_prelude::worked(2, 3).await, Some(5));
 }

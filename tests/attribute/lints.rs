@@ -25,9 +25,9 @@
 )]
 #![allow(clippy::redundant_pub_crate)]
 
-use std::{future::Future, pin::Pin};
+use std::{convert::Infallible, future::Future, pin::Pin};
 
-use resilience_runtime::{ErrorClass, resilient};
+use resilience_runtime::{ConnectionPool, ErrorClass, Manager, Pooled, registry, resilient};
 
 use crate::support::{Error, now};
 
@@ -98,6 +98,39 @@ pub(crate) async fn nothing() -> Result<(), Error> {
     Ok(())
 }
 
+struct Numbers;
+
+impl Manager for Numbers {
+    type Connection = u8;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u8, Infallible> {
+        std::future::ready(Ok(5)).await
+    }
+}
+
+#[resilient(pool(name = "lints", manager = Numbers))]
+pub(crate) async fn pooled(#[pooled] number: &mut u8) -> Result<u8, Error> {
+    std::future::ready(Ok(*number)).await
+}
+
+#[resilient(pool = "lints", retry = 1, timeout_ms = 500, classify = |_| ErrorClass::Fatal)]
+pub(crate) async fn pooled_again(#[pooled] number: &mut Pooled<Numbers>, id: u8) -> Result<u8, Error> {
+    **number = 5;
+    std::future::ready(Ok(**number + id)).await
+}
+
+#[resilient(workers(name = "lints", threads = 1), timeout_ms = LIMIT)]
+pub(crate) fn on_thread(mut list: Vec<u8>) -> Result<Vec<u8>, Error> {
+    list.push(1);
+    Ok(list)
+}
+
+#[resilient(workers = "lints", retry = 1, clone(list), fallback = |_| ())]
+pub(crate) fn on_thread_again(list: Vec<u8>) {
+    drop(list);
+}
+
 pub(crate) struct Service {
     calls: u8,
 }
@@ -127,4 +160,13 @@ fn the_expansion_is_silent() {
     let mut service = Service { calls: 1 };
     assert_eq!(now(service.reads()), Ok(1));
     assert_eq!(now(service.writes()), Ok(2));
+}
+
+#[tokio::test]
+async fn the_expansion_is_silent_about_connections_and_threads() {
+    let pool = ConnectionPool::builder("lints", Numbers).build().expect("settings in range");
+    drop(registry().register_pool(pool).expect("the name is free"));
+    assert_eq!((pooled().await, pooled_again(1).await), (Ok(5), Ok(6)));
+    assert_eq!(on_thread(vec![]).await, Ok(vec![1]));
+    on_thread_again(vec![]).await;
 }

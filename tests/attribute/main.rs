@@ -1,5 +1,7 @@
 //! The attribute on everything it may stand on: what it takes, what it leaves as it was, what it does.
 
+#![allow(clippy::disallowed_methods, reason = "the tests measure paused time")]
+
 mod bodies;
 mod edition;
 mod errors;
@@ -9,8 +11,10 @@ mod hygiene;
 mod judges;
 mod lints;
 mod names;
+mod pooled;
 mod rename;
 mod send;
 mod shapes;
 mod sizes;
 mod support;
+mod workers;

@@ -1,8 +1,8 @@
 //! How much a policy adds to the future of a body.
 
-use std::future::Future;
+use std::{convert::Infallible, future::Future};
 
-use resilience_runtime::resilient;
+use resilience_runtime::{Manager, resilient};
 
 use crate::support::Error;
 
@@ -58,6 +58,29 @@ macro_rules! sizes {
 
 fn size<F: Future>(future: F) -> usize {
     size_of_val(&future)
+}
+
+struct Sessions;
+
+impl Manager for Sessions {
+    type Connection = u64;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u64, Infallible> {
+        Ok(1)
+    }
+}
+
+#[resilient(pool(name = "sizes", manager = Sessions), circuit = "sizes", retry = 1, timeout_ms = 500)]
+async fn pooled_around_large(#[pooled] session: &mut u64, id: u64) -> Result<u64, Error> {
+    large(*session + id).await
+}
+
+/// Checking a connection out takes room of its own, which the body uses again.
+#[test]
+fn a_connection_takes_little_beside_the_body() {
+    let (plain, annotated) = (size(plain_around_large(1)), size(pooled_around_large(1)));
+    assert!(annotated <= plain + 352, "{plain} + {}", annotated - plain);
 }
 
 sizes! {

@@ -1,5 +1,5 @@
-//! DESIGN's guarantees, each by name. Those that need a process of their own are elsewhere: allocation in
-//! `tests/allocation.rs`, the circuit's in the runtime crate's `tests/circuit`.
+//! DESIGN's guarantees, each by name. The first needs a process of its own: `tests/allocation.rs`.
+//! The tenth is in `dynamic.rs`.
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use resilience_runtime::{CircuitState, ErrorClass, Registry, resilient};
+use resilience_runtime::{CircuitState, ErrorClass, Event, Registry, resilient};
 
 use crate::error::TestError;
 
@@ -49,6 +49,45 @@ async fn poll_times<F: Future>(future: F, polls: usize) -> Option<F::Output> {
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     None
+}
+
+#[resilient(circuit(name = "calls_back", failure_threshold = 1), bulkhead = 1, fallback = |_| calls_back_from_fallback())]
+async fn calls_back() -> Result<(), TestError> {
+    look_at_everything("body");
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+fn calls_back_from_fallback() -> Result<(), TestError> {
+    look_at_everything("fallback");
+    Ok(())
+}
+
+thread_local! {
+    static SEEN: std::cell::RefCell<Vec<&'static str>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Takes every lock that this library has; under one of them it would wait for ever.
+fn look_at_everything(from: &'static str) {
+    let registry = Registry::current();
+    let circuit = registry.circuit("calls_back").unwrap();
+    circuit.configure(circuit.settings()).unwrap();
+    circuit.on_failure(|_| {}).cancel();
+    registry.bulkhead("calls_back").unwrap().resize(1).unwrap();
+    let _ = (registry.health().to_string(), registry.conflicts(), registry.subscribe());
+    SEEN.with_borrow_mut(|seen| seen.push(from));
+}
+
+#[tokio::test(start_paused = true)]
+async fn guarantee_2_no_lock_is_held_across_a_callback() {
+    let registry = Registry::new();
+    let circuit = registry.circuit("calls_back").unwrap();
+    let _change = circuit.on_state_change(|_| look_at_everything("state change"));
+    let _failure = circuit.on_failure(|_| look_at_everything("failure"));
+    registry.scope(calls_back()).await.unwrap();
+    SEEN.with_borrow_mut(|seen| {
+        seen.sort_unstable();
+        assert_eq!(*seen, ["body", "failure", "fallback", "state change"]);
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,6 +168,83 @@ fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
+#[resilient(
+    circuit(name = "probed", failure_threshold = 1, open_ms = 1_000, probes = 3, half_open_max_ms = 500),
+    fallback = |_| Answer::Refused
+)]
+async fn probed(hang: bool) -> Answer {
+    if hang {
+        std::future::pending::<()>().await;
+    }
+    Answer::Ran
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Answer {
+    Ran,
+    Refused,
+}
+
+#[tokio::test(start_paused = true)]
+async fn guarantee_5_a_circuit_leaves_open_and_half_open_by_time_alone() {
+    let registry = Registry::new();
+    let circuit = registry.circuit("probed").unwrap();
+    circuit.record_failure();
+    tokio::time::advance(Duration::from_nanos(999_999_999)).await;
+    assert_eq!(circuit.state(), CircuitState::Open);
+    tokio::time::advance(Duration::from_nanos(1)).await;
+    assert_eq!(circuit.state(), CircuitState::HalfOpen);
+    let mut hung = tokio_test::task::spawn(registry.scope(probed(true)));
+    assert!(hung.poll().is_pending());
+    tokio::time::advance(Duration::from_nanos(499_999_999)).await;
+    assert_eq!(circuit.state(), CircuitState::HalfOpen);
+    tokio::time::advance(Duration::from_nanos(1)).await;
+    assert_eq!(circuit.state(), CircuitState::Open);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(circuit.state(), CircuitState::HalfOpen);
+    drop(hung);
+    assert_eq!(circuit.snapshot().probes_admitted, 0, "the hung probe's slot is not of this period");
+}
+
+#[tokio::test(start_paused = true)]
+async fn guarantee_6_never_more_than_probes_run_in_a_half_open_period() {
+    let registry = Registry::new();
+    registry.circuit("probed").unwrap().record_failure();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut callers: Vec<_> =
+        (0..500).map(|_| tokio_test::task::spawn(registry.scope(probed(true)))).collect();
+    let pending = callers.iter_mut().filter_map(|caller| caller.poll().is_pending().then_some(())).count();
+    assert_eq!(pending, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn guarantee_9_every_transition_is_told_exactly_once() {
+    let registry = Registry::new();
+    let circuit = registry.circuit("all").unwrap();
+    circuit.configure(circuit.settings().failure_threshold(1).min_calls(100)).unwrap();
+    let mut events = registry.subscribe();
+    for _ in 0..100 {
+        let racers: Vec<_> = (0..8)
+            .map(|_| {
+                let circuit = circuit.clone();
+                tokio::spawn(async move { circuit.record_failure() })
+            })
+            .collect();
+        for racer in racers {
+            racer.await.unwrap();
+        }
+        circuit.close();
+    }
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv())
+        .filter_map(|event| match event {
+            Event::Transition(change) => Some((change.from, change.to)),
+            _ => None,
+        })
+        .collect();
+    let round = [(CircuitState::Closed, CircuitState::Open), (CircuitState::Open, CircuitState::Closed)];
+    assert_eq!(told, round.repeat(100));
+}
+
 #[resilient(bulkhead(max = 10, queue = 1_000, wait_ms = 60_000, name = "narrow"))]
 async fn narrow(running: &AtomicUsize, most: &AtomicUsize) -> Result<(), TestError> {
     most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -178,6 +294,31 @@ async fn guarantee_8_total_time_never_exceeds_the_total_timeout() {
             assert_eq!(error.refusal().to_string(), "`behaviour::guarantees::total` timed out after 200 ms");
         }
     }
+}
+
+/// Never ready, and always out of tokio's cooperative budget, of which the timer needs some as well.
+#[resilient(timeout_ms = 100)]
+async fn greedy() -> Result<(), TestError> {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    std::future::poll_fn(move |cx| {
+        (0..1_000).for_each(|_| sender.send(()).unwrap());
+        while receiver.poll_recv(cx).is_ready() {}
+        let mut advance = pin!(tokio::time::advance(Duration::from_millis(10)));
+        let _ = advance.as_mut().poll(cx);
+        Poll::<()>::Pending
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn guarantee_8_a_busy_body_is_stopped_at_its_limit() {
+    let elapsed = tokio::spawn(async {
+        let start = tokio::time::Instant::now();
+        Registry::new().scope(greedy()).await.unwrap_err();
+        start.elapsed()
+    });
+    assert_eq!(elapsed.await.unwrap(), Duration::from_millis(100));
 }
 
 #[resilient(

@@ -9,6 +9,7 @@ mod floors;
 mod guarantees;
 mod health;
 mod order;
+mod pitfalls;
 mod readme;
 mod registry;
 mod retry;

@@ -85,6 +85,23 @@ async fn a_probe_that_the_bulkhead_refuses_takes_no_slot() {
     drop(held);
 }
 
+#[resilient(total_timeout_ms = 200, bulkhead(max = 1, queue = 5, wait_ms = 10_000, name = "impatient"))]
+async fn impatient() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queued_call_whose_total_time_is_over_times_out_and_was_not_refused() {
+    let registry = Registry::new();
+    let bulkhead = registry.bulkhead("impatient").unwrap();
+    let held = bulkhead.try_acquire().unwrap();
+    let error = registry.scope(impatient()).await.unwrap_err().refusal();
+    assert_eq!(error.to_string(), "`behaviour::order::impatient` timed out after 200 ms");
+    let snapshot = bulkhead.snapshot();
+    assert_eq!((snapshot.refused, snapshot.cancelled, snapshot.waiting), (0, 1, 0));
+    drop(held);
+}
+
 #[resilient(rate_limit(max = 10, per_ms = 1_000, burst = 1, wait_ms = 350, name = "paced"))]
 async fn paced() -> Result<Duration, TestError> {
     Ok(tokio::time::Instant::now().duration_since(START.with(|start| start.get().expect("set"))))

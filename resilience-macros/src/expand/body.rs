@@ -6,6 +6,7 @@ use syn::{Block, Expr, LitStr, Stmt, spanned::Spanned};
 
 use super::{
     hygienic,
+    lend::Lend,
     site::{self, located},
 };
 use crate::{
@@ -16,10 +17,16 @@ use crate::{
 };
 
 /// Everything that stands in the place of the user's body.
-pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], label: &LitStr) -> TokenStream {
+pub(super) fn protected(
+    policy: &Policy,
+    shape: &Shape,
+    lend: Option<&Lend>,
+    clones: &[Ident],
+    label: &LitStr,
+) -> TokenStream {
     let p = site::support(policy);
     let output = without_impl_trait(shape.output.clone()).to_token_stream();
-    let body = Body { policy, shape, clones, p: &p, output };
+    let body = Body { policy, shape, lend, clones, p: &p, output };
     let site = site::declaration(policy, &p, label);
     let begin = body.begin();
     let call = body.call();
@@ -33,6 +40,7 @@ pub(super) fn protected(policy: &Policy, shape: &Shape, clones: &[Ident], label:
 struct Body<'a> {
     policy: &'a Policy,
     shape: &'a Shape,
+    lend: Option<&'a Lend>,
     clones: &'a [Ident],
     /// Path of the runtime's support module.
     p: &'a TokenStream,
@@ -117,7 +125,8 @@ impl Body<'_> {
             }
         };
         let backoff = again.then(|| hygienic!(call.backoff().await;));
-        if !self.policy.is_timed() {
+        let on_thread = self.policy.workers.is_some();
+        if !self.policy.is_timed() && self.lend.is_none() && !on_thread {
             // The answer must be gone before the next attempt is waited for: it need not be `Send`.
             let attempted = hygienic! {
                 let out = #attempt.await;
@@ -126,27 +135,76 @@ impl Body<'_> {
             let attempted = if again { hygienic!({ #attempted }) } else { attempted };
             return hygienic!(#admit #attempted #backoff);
         }
-        let timeout = self.refused(hygienic!(timeout));
-        let timed_out = if again {
-            hygienic! {
-                match call.settle_timeout() {
-                    #p::Next::Done => break 'call #timeout,
+        let refusal = self.refused(hygienic!(refusal));
+        let (outcome, close, settled) = match self.lend {
+            None if on_thread => (hygienic!(#attempt.await), None, hygienic!(call.settle_refusal(&refusal))),
+            None => (hygienic!(#attempt.await), None, hygienic!(call.settle_timeout())),
+            Some(_) => (
+                hygienic!(outcome),
+                // It must be gone before the next attempt is waited for.
+                Some(hygienic!(#p::drop(lent);)),
+                hygienic!(call.settle_refusal(&refusal)),
+            ),
+        };
+        let cut_off = if again {
+            hygienic! {{
+                #close
+                match #settled {
+                    #p::Next::Done => break 'call #refusal,
                     #p::Next::Retry => {}
                 }
-            }
+            }}
         } else {
             hygienic! {{
-                let _ = call.settle_timeout();
-                #timeout
+                #close
+                let _ = #settled;
+                #refusal
             }}
+        };
+        let connect = self.lend.map(|lend| self.connect(lend, attempt));
+        let attempted = hygienic! {
+            match #outcome {
+                #p::Ok(out) => { #answered }
+                #p::Err(refusal) => #cut_off
+            }
+        };
+        let attempted = if connect.is_some() && again {
+            hygienic!({ #connect #attempted })
+        } else {
+            hygienic!(#connect #attempted)
         };
         hygienic! {
             #admit
-            match #attempt.await {
-                #p::Ok(out) => { #answered }
-                #p::Err(timeout) => #timed_out
-            }
+            #attempted
             #backoff
+        }
+    }
+
+    /// A connection and what the attempt makes of it, or what becomes of the attempt without one.
+    fn connect(&self, lend: &Lend, attempt: TokenStream) -> TokenStream {
+        let (p, output) = (self.p, &self.output);
+        let manager = lend.manager(p);
+        let attempted = if self.policy.is_timed() {
+            hygienic!(#attempt.await)
+        } else {
+            hygienic!(#p::Ok(#attempt.await))
+        };
+        let place = self.at_output(hygienic!(#p::Place));
+        let convert = self.at_output(hygienic!(convert));
+        hygienic! {
+            let (outcome, lent) = match call.lend::<#manager>().await {
+                #p::Ok(mut lent) => {
+                    let lend = lent.connection();
+                    let outcome = #attempted;
+                    (outcome, #p::Some(lent))
+                }
+                #p::Err(#p::NoConnection::Refused(refusal)) => (#p::Err(refusal), #p::None),
+                #p::Err(#p::NoConnection::Failed(failure)) => {
+                    #[allow(unused_imports)]
+                    use #p::{PlaceByError as _, PlaceByPoolError as _, PlaceByShape as _, PlaceOfNever as _};
+                    (#p::Ok((&&&&#place::<#output, _>::of(&failure)).#convert(failure)), #p::None)
+                }
+            };
         }
     }
 
@@ -205,17 +263,36 @@ impl Body<'_> {
                 #p::None => {}
             }
         };
+        let lend = self.lend.map(Lend::binding);
         let inner = hygienic! {
             #pin
+            #lend
             #(let #bound = #fresh.take();)*
             #[allow(unused_braces)]
             #body
         };
         let block = delimited(Delimiter::Brace, inner, body.span());
+        if self.policy.workers.is_some() {
+            return self.with_clones(fresh, self.job(block));
+        }
         let asyncness = syn::Token![async](self.shape.asyncness);
         let movement = (self.shape.owning && !self.is_shared()).then(|| hygienic!(move));
         let attempt = if self.policy.is_timed() { hygienic!(attempt) } else { hygienic!(attempt_untimed) };
         let attempted = hygienic!(call.#attempt(#asyncness #movement #block));
+        self.with_clones(fresh, attempted)
+    }
+
+    /// The body on a thread: a closure that owns what it captures. Its errors are about the user's function.
+    fn job(&self, block: impl ToTokens) -> TokenStream {
+        let output = &self.output;
+        let work = Ident::new("work", self.shape.asyncness);
+        let closure = quote_spanned!(self.shape.asyncness=> move || -> #output #block);
+        hygienic!(call.#work(#closure))
+    }
+
+    /// The attempt with a fresh clone of each argument that is to be cloned.
+    fn with_clones(&self, fresh: Vec<Ident>, attempted: TokenStream) -> TokenStream {
+        let (p, clones) = (self.p, self.clones);
         if clones.is_empty() {
             return attempted;
         }
@@ -261,6 +338,7 @@ impl Body<'_> {
             let judge = self.users(judge?);
             Some(hygienic!(.#setter(#p::judge(&out, #judge))))
         });
+        let give_back = self.lend.map(|_| hygienic!(#p::give_back(lent, &verdict);));
         hygienic! {{
             let verdict = call.user(|| {
                 let cause = {
@@ -270,6 +348,7 @@ impl Body<'_> {
                 };
                 #p::verdict(#class, cause) #(#judged)*
             });
+            #give_back
             call.settle(verdict)
         }}
     }

@@ -5,12 +5,14 @@
 //! by value in an `async fn`, which would store it twice.
 
 mod body;
+mod lend;
 mod site;
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{FnArg, Ident, LitStr, Meta, Pat};
+use syn::{FnArg, Ident, LitStr, Meta, Pat, Token};
 
+use self::lend::Lend;
 use crate::{
     errors::Errors,
     grammar::Policy,
@@ -31,18 +33,26 @@ use hygienic;
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let policy = Policy::parse(arguments, &mut errors);
-    let expanded = match Item::parse(item.clone()) {
+    let mut plain = item.clone();
+    let expanded = match Item::parse(item) {
         Item::Function(function) => {
+            plain = function.clone().without_pooled().into_token_stream();
             if let Some(span) = policy.skip {
                 errors.at(span, "`skip` is for methods of an `impl` block that has the attribute itself");
             }
             policy.check(&mut errors);
-            self::function(&policy, *function.clone(), None, &mut errors)
-                .unwrap_or_else(|| function.into_token_stream())
+            self::function(&policy, *function, None, &mut errors).unwrap_or_default()
         }
         Item::Impl(block) => {
             if let Some(span) = policy.skip {
                 errors.at(span, "`skip` is for the methods in this block");
+            }
+            if let Some(workers) = &policy.workers {
+                errors.at(
+                    workers.span,
+                    "`workers` is for functions without `async`, and a block's settings are for async ones: \
+                     put it on the method",
+                );
             }
             return self::block(&policy, block, errors);
         }
@@ -51,18 +61,18 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
                 sig.ident.span(),
                 "`#[resilient]` needs a body: put it on the implementations, or give the method a default body",
             );
-            item.clone()
+            TokenStream::new()
         }
         Item::Other => {
             errors.at(Span::call_site(), "`#[resilient]` goes on an `async fn` or on an `impl` block");
-            item.clone()
+            TokenStream::new()
         }
     };
     if errors.is_empty() {
         return expanded;
     }
     let errors = errors.into_tokens();
-    quote!(#item #errors)
+    quote!(#plain #errors)
 }
 
 /// Every async method of the block; mistakes in the block's own arguments leave it as it is.
@@ -70,7 +80,7 @@ fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
     policy.check(&mut errors);
     let sound = errors.is_empty();
     let type_name = block.type_name();
-    let mut methods = 0;
+    let (mut methods, mut lends) = (0, false);
     for member in &mut block.members {
         let Member::Function(method) = member else { continue };
         let mut of_method = Errors::default();
@@ -81,16 +91,27 @@ fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
         if annotated || method.sig.asyncness.is_some() || Shape::of(method).is_ok() {
             methods += 1;
             if sound && own.skip.is_none() && of_method.is_empty() {
-                let merged = policy.clone().overridden_by(own);
+                let takes_connection = method.is_lent_to();
+                lends |= takes_connection;
+                // The block's pool is for those methods that ask for it.
+                let asks = takes_connection || own.pool.is_some();
+                let mut merged = policy.clone().overridden_by(own);
+                merged.pool = merged.pool.filter(|_| asks);
                 merged.check(&mut of_method);
-                if let Some(tokens) =
-                    function(&merged, (**method).clone(), type_name.as_deref(), &mut of_method)
-                {
-                    *member = Member::Other(tokens);
-                }
+                let expanded = function(&merged, (**method).clone(), type_name.as_deref(), &mut of_method);
+                errors.extend(of_method);
+                *member = match expanded {
+                    Some(tokens) => Member::Other(tokens),
+                    None => Member::Function(Box::new(method.clone().without_pooled())),
+                };
+                continue;
             }
         }
+        **method = method.clone().without_pooled();
         errors.extend(of_method);
+    }
+    if let (true, false, Some(pool)) = (sound, lends, &policy.pool) {
+        errors.at(pool.span, "no method in this block takes a connection: mark an argument `#[pooled]`");
     }
     if sound && methods == 0 {
         errors.at(
@@ -128,7 +149,9 @@ fn function(
     owner: Option<&str>,
     errors: &mut Errors,
 ) -> Option<TokenStream> {
-    let shape = match Shape::of(&function) {
+    let lend = Lend::take(policy, &mut function, errors);
+    let shape = if policy.workers.is_some() { Shape::job(&function) } else { Shape::of(&function) };
+    let shape = match shape {
         Ok(shape) => shape,
         Err(error) => {
             errors.push(error);
@@ -144,12 +167,15 @@ fn function(
     let name = name.trim_start_matches("r#");
     let label = owner.map_or_else(|| name.to_owned(), |owner| format!("{owner}::{name}"));
     let label = LitStr::new(&label, function.sig.ident.span());
-    let protected = body::protected(policy, &shape, clones, &label);
+    let protected = body::protected(policy, &shape, lend.as_ref(), clones, &label);
     // The fresh clone is what is mutable then.
     for argument in &mut function.sig.inputs {
         if let FnArg::Typed(typed) = argument {
             *typed.pat = Pat::Verbatim(strip_mut(typed.pat.to_token_stream(), clones));
         }
+    }
+    if policy.workers.is_some() {
+        function.sig.asyncness = Some(Token![async](shape.asyncness));
     }
     function.body = shape.wrap(protected, clones);
     function.attrs.extend(words::documentation(policy));

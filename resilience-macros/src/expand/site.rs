@@ -20,12 +20,7 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
     let mut parts = TokenStream::new();
     if let Some(group) = &policy.circuit {
         let name = name(group.name.as_ref().expect("a circuit without a name is a mistake"), p);
-        let settings = if group.settings.is_empty() {
-            hygienic!(#p::None)
-        } else {
-            let settings = settings(group, p, hygienic!(#p::CircuitSettings::new()));
-            hygienic!(#p::Some(#settings))
-        };
+        let settings = declared_settings(group, p, "CircuitSettings");
         parts.extend(hygienic!(.circuit(#name, #settings)));
     }
     if let Some(group) = &policy.retry {
@@ -47,6 +42,15 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
         );
         let settings = main_settings(group, p, kind);
         parts.extend(hygienic!(.#setter(#name, #settings)));
+    }
+    if let Some(name) = policy.pool.as_ref().and_then(|group| group.name.as_ref()) {
+        let text = &name.text;
+        parts.extend(hygienic!(.pool(#text)));
+    }
+    if let Some(group) = &policy.workers {
+        let text = group.name.as_ref().map(|name| &name.text);
+        let settings = declared_settings(group, p, "WorkerSettings");
+        parts.extend(hygienic!(.workers(#text, #settings)));
     }
     for limit in [&policy.timeout, &policy.total_timeout].into_iter().flatten() {
         let setter =
@@ -73,6 +77,16 @@ fn name(name: &Name, p: &TokenStream) -> TokenStream {
     } else {
         hygienic!(#p::NameSpec::Static(#text))
     }
+}
+
+/// The settings of what is joined by its name alone and declared with settings.
+fn declared_settings(group: &Group, p: &TokenStream, kind: &str) -> TokenStream {
+    if group.settings.is_empty() {
+        return hygienic!(#p::None);
+    }
+    let kind = Ident::new(kind, Span::mixed_site());
+    let settings = settings(group, p, hygienic!(#p::#kind::new()));
+    hygienic!(#p::Some(#settings))
 }
 
 /// Settings whose constructor takes the group's main value.
@@ -134,7 +148,7 @@ fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream
         Kind::Whole(int, least, most) => (int_name(int), hygienic!(, #least, #most)),
         Kind::Rate | Kind::Jitter | Kind::Budget => ("rate", TokenStream::new()),
         Kind::Factor => ("factor", TokenStream::new()),
-        Kind::Flag | Kind::Backoff | Kind::Name => return value.to_token_stream(),
+        Kind::Flag | Kind::Backoff | Kind::Name | Kind::Type => return value.to_token_stream(),
     };
     let message = format!("`{key}` is out of range: {}", kind.range());
     // A binding of the type, so that a wrong one is reported against the expression alone.

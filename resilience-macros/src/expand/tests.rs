@@ -102,7 +102,12 @@ fn only_what_can_refuse_asks_for_a_place_for_the_refusal() {
 
 #[test]
 fn a_mistake_keeps_the_item_as_it_is() {
-    assert_error("", "fn f() {}", "`#[resilient]` expects an `async fn`: write `async fn`");
+    assert_error(
+        "",
+        "fn f() {}",
+        "`#[resilient]` expects an `async fn`: write `async fn`, or, for a function that blocks or computes, \
+         give it threads with `workers = \"..\"`",
+    );
     assert_error("", "struct S;", "`#[resilient]` goes on an `async fn` or on an `impl` block");
     assert_error("retry = x.", "async fn f() {}", "unexpected end of input, expected identifier or integer");
     assert_error(
@@ -151,6 +156,89 @@ fn a_mistake_keeps_the_item_as_it_is() {
     );
 }
 
+/// What is emitted beside the mistake knows nothing of `#[pooled]`, which nobody else does.
+#[test]
+fn a_mistake_takes_the_marks_off() {
+    for (arguments, item, message) in [
+        (
+            "",
+            "async fn f(#[pooled] c: &mut C) {}",
+            "`#[pooled]` needs a pool to take the connection from: `#[resilient(pool = \"db\")]`",
+        ),
+        (
+            "pool = \"db\"",
+            "async fn f(#[pooled] a: &mut C, #[pooled] b: &mut C) {}",
+            "a second `#[pooled]`: an attempt has one connection",
+        ),
+        (
+            "pool = \"db\"",
+            "async fn f(#[pooled(x)] a: &mut C) {}",
+            "`#[pooled]` takes nothing: the pool is named in `#[resilient(pool = ..)]`",
+        ),
+        (
+            "pool = \"db\"",
+            "async fn f(#[pooled] a: Pooled<M>) {}",
+            "a connection is lent to the body, and goes back when the attempt ends: write `&mut Pooled<M>`",
+        ),
+        (
+            "pool = \"db\"",
+            "async fn f(#[pooled] a: &db::Client) {}",
+            "a connection is lent to the body alone: write `&mut db::Client`",
+        ),
+        (
+            "pool = \"db\"",
+            "async fn f(#[pooled] &mut self) {}",
+            "`self` cannot be a pooled connection: mark another argument",
+        ),
+        (
+            "pool = \"db\"",
+            "fn f<'async_trait>(#[pooled] c: &'async_trait mut C) -> BoxFuture<'async_trait, R> { Box::pin(async move {}) }",
+            "`#[pooled]` does not work below `#[async_trait]`, which has used the argument already",
+        ),
+    ] {
+        let out = expanded(arguments, item);
+        assert_eq!(out.matches("compile_error").count(), 1, "{out}");
+        assert!(out.contains(&format!("{message:?}").replace(' ', "")), "{out}");
+        assert!(!out.split("compile_error").next().unwrap_or_default().contains("pooled"), "{out}");
+    }
+    assert_error(
+        "pool = \"db\"",
+        "async fn f() {}",
+        "`pool` needs an argument to hand the connection to: `#[pooled] connection: &mut Connection`",
+    );
+    let block = expanded("pool = \"db\", retri = 1", "impl A { async fn f(#[pooled] c: &mut C) {} }");
+    assert!(block.starts_with("implA{asyncfnf(c:&mutC){}}"), "{block}");
+    let block = expanded("pool = \"db\"", "impl A { async fn f() {} }");
+    let message = "no method in this block takes a connection: mark an argument `#[pooled]`".replace(' ', "");
+    assert!(block.matches("compile_error").count() == 1 && block.contains(&message), "{block}");
+}
+
+#[test]
+fn functions_on_threads_are_not_async_and_own_their_arguments() {
+    for (item, message) in [
+        (
+            "async fn f() {}",
+            "`workers` is for functions that block or compute: take `async` away, callers await it all the same",
+        ),
+        ("const fn f() {}", "a function on a thread of its own cannot be `const`"),
+        (
+            "fn f(&self) {}",
+            "`workers` moves the arguments to another thread: take `self` or `self: Arc<Self>`",
+        ),
+        (
+            "fn f(a: &'static str, b: &str) {}",
+            "`workers` moves the arguments to another thread: take this one by value, or as an `Arc`",
+        ),
+    ] {
+        assert_error("workers = \"cpu\"", item, message);
+    }
+    assert_error(
+        "workers = \"cpu\"",
+        "impl A { async fn f() {} }",
+        "`workers` is for functions without `async`, and a block's settings are for async ones: put it on the method",
+    );
+}
+
 #[test]
 fn a_second_attribute_is_refused() {
     let message = "a second `#[resilient]`: write all keys into one attribute";
@@ -193,8 +281,12 @@ fn a_mistake_in_a_block_takes_the_inner_attributes_off() {
 #[test]
 fn the_documentation_says_the_policy_in_words() {
     let sentence = |arguments: &str| {
-        let out = expand(arguments.parse().expect("tokens"), "async fn f() {}".parse().expect("tokens"))
-            .to_string();
+        let item = if arguments.starts_with("pool") {
+            "async fn f(#[pooled] c: &mut C) {}"
+        } else {
+            "async fn f() {}"
+        };
+        let out = expand(arguments.parse().expect("tokens"), item.parse().expect("tokens")).to_string();
         let start = out.find("**Resilience:**").expect("the line is there");
         let end = out[start..].find('"').expect("it ends");
         out[start + "**Resilience:** ".len()..start + end].to_owned()
@@ -211,6 +303,7 @@ fn the_documentation_says_the_policy_in_words() {
              a fallback answers instead of a final error.",
         ),
         ("retry = limits::RETRIES", "up to `limits::RETRIES` retries."),
+        ("pool = \"db\"", "a connection of pool `db` for each attempt."),
     ] {
         assert_eq!(sentence(arguments), words, "{arguments}");
     }

@@ -1,11 +1,11 @@
-//! `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`, and their short forms.
+//! `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`, `pool(..)`, `workers(..)`, and their short forms.
 
 use proc_macro2::Span;
-use syn::{Expr, ExprLit, Ident, Lit, LitStr, parse::ParseStream};
+use syn::{Expr, ExprLit, Ident, Lit, LitStr, Type, parse::ParseStream};
 
 use super::{
     keys::{Int, Key, Kind, Order, Spec, TOP},
-    list::{self, entry_value},
+    list::{self, assigned, entry_value},
     name::Name,
     suggest::nearest,
     value::{Value, value},
@@ -16,7 +16,10 @@ use crate::errors::Errors;
 #[derive(Clone)]
 pub(crate) struct Group {
     pub(crate) spec: &'static Spec,
+    pub(crate) span: Span,
     pub(crate) name: Option<Name>,
+    /// `manager = Type`.
+    pub(crate) manager: Option<Type>,
     pub(crate) settings: Vec<Setting>,
 }
 
@@ -33,10 +36,10 @@ pub(crate) struct Setting {
 impl Group {
     /// `retry = 3`, `circuit = "api"`.
     pub(crate) fn short(spec: &'static Spec, span: Span, expr: Expr) -> syn::Result<Self> {
-        let mut group = Self { spec, name: None, settings: Vec::new() };
+        let mut group = Self::empty(spec, span);
         let key = spec.find(spec.main).expect("a group's main key is one of its keys");
         if key.kind == Kind::Name {
-            group.name = Some(name(spec.key, &expr)?);
+            group.name = Some(name(spec, spec.key, &expr)?);
         } else {
             let value = value(spec.key, key.kind, expr)?;
             group.settings.push(Setting { key, label: spec.key, span, value });
@@ -46,7 +49,7 @@ impl Group {
 
     /// `retry(max = 3, ..)`.
     pub(crate) fn long(spec: &'static Spec, span: Span, input: ParseStream<'_>, errors: &mut Errors) -> Self {
-        let mut group = Self { spec, name: None, settings: Vec::new() };
+        let mut group = Self::empty(spec, span);
         // The arguments of a template may stand before the name that uses them.
         let mut unknown: Vec<(Ident, Expr)> = Vec::new();
         let before = errors.len();
@@ -58,12 +61,19 @@ impl Group {
                 }
                 return Err(group.unknown(&ident));
             };
+            if key.kind == Kind::Type {
+                assigned(&ident, sample(key), input)?;
+                return match group.manager.replace(input.parse()?) {
+                    None => Ok(()),
+                    Some(_) => Err(list::twice(&ident)),
+                };
+            }
             let expr = entry_value(&ident, sample(key), input)?;
             if group.setting(key.name).is_some() || (key.kind == Kind::Name && group.name.is_some()) {
                 return Err(list::twice(&ident));
             }
             if key.kind == Kind::Name {
-                group.name = Some(name("name", &expr)?);
+                group.name = Some(name(spec, "name", &expr)?);
             } else {
                 let value = value(key.name, key.kind, expr)?;
                 group.settings.push(Setting { key, label: key.name, span: ident.span(), value });
@@ -84,12 +94,15 @@ impl Group {
             main => group.setting(main).is_none(),
         };
         if missing && errors.len() == before {
-            let (key, main) = (spec.key, spec.main);
-            let sample = sample(spec.find(main).expect("a group's main key is one of its keys"));
+            let (key, main, sample) = (spec.key, spec.main, spec.sample());
             errors.at(span, format!("`{key}(..)` needs `{main}`: `{key}({main} = {sample}, ..)`"));
         }
         group.check(errors);
         group
+    }
+
+    pub(super) fn empty(spec: &'static Spec, span: Span) -> Self {
+        Self { spec, span, name: None, manager: None, settings: Vec::new() }
     }
 
     pub(crate) fn setting(&self, key: &str) -> Option<&Setting> {
@@ -185,19 +198,28 @@ fn sample(key: &Key) -> &'static str {
         Kind::Jitter => "\"full\"",
         Kind::Budget => "0.2",
         Kind::Name => "\"api\"",
+        Kind::Type => "MyManager",
     }
 }
 
-fn name(key: &str, expr: &Expr) -> syn::Result<Name> {
-    match string(expr) {
-        Some(literal) => Name::new(key, literal.clone()),
-        None => Err(syn::Error::new_spanned(
-            expr,
-            format!(
-                "a name is a string literal: `{key} = \"api\"`; to compute it give a template: `{key} = \"host-{{host}}\"`"
-            ),
-        )),
+fn name(spec: &Spec, key: &str, expr: &Expr) -> syn::Result<Name> {
+    let mistake = |message: String| Err(syn::Error::new_spanned(expr, message));
+    let Some(literal) = string(expr) else {
+        let template = if spec.templates {
+            format!("; to compute it give a template: `{key} = \"host-{{host}}\"`")
+        } else {
+            String::new()
+        };
+        return mistake(format!("a name is a string literal: `{key} = {}`{template}", spec.sample()));
+    };
+    let name = Name::new(key, literal.clone())?;
+    if name.dynamic && !spec.templates {
+        return mistake(format!(
+            "the name of a `{}` cannot be a template: write `{{{{` for a brace",
+            spec.key
+        ));
     }
+    Ok(name)
 }
 
 fn string(expr: &Expr) -> Option<&LitStr> {

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Budget,
     /// A string literal, possibly a template.
     Name,
+    /// A type.
+    Type,
 }
 
 impl Kind {
@@ -57,10 +59,12 @@ pub(crate) struct Order {
     pub(crate) unless: Option<&'static str>,
 }
 
-/// One group: `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`.
+/// One group: `circuit(..)`, `retry(..)`, `bulkhead(..)`, `rate_limit(..)`, `pool(..)`, `workers(..)`.
 #[derive(Debug)]
 pub(crate) struct Spec {
     pub(crate) key: &'static str,
+    /// Whether calls may fill in its name.
+    pub(crate) templates: bool,
     /// What must be given, and what `key = value` is short for.
     pub(crate) main: &'static str,
     /// How it is written.
@@ -78,6 +82,11 @@ pub(crate) struct Spec {
 impl Spec {
     pub(crate) fn find(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// A value of the main key.
+    pub(crate) fn sample(&self) -> &'static str {
+        self.example.split_once("= ").map_or("..", |(_, sample)| sample)
     }
 }
 
@@ -98,6 +107,7 @@ pub(crate) const MILLIS: Kind = Kind::Whole(Int::U64, 1, MOST);
 
 pub(crate) static CIRCUIT: Spec = Spec {
     key: "circuit",
+    templates: true,
     main: "name",
     example: "circuit = \"api\"",
     keys: &[
@@ -171,6 +181,7 @@ pub(crate) static CIRCUIT: Spec = Spec {
 
 pub(crate) static RETRY: Spec = Spec {
     key: "retry",
+    templates: false,
     main: "max",
     example: "retry = 3",
     keys: &[
@@ -222,6 +233,7 @@ pub(crate) static RETRY: Spec = Spec {
 
 pub(crate) static BULKHEAD: Spec = Spec {
     key: "bulkhead",
+    templates: true,
     main: "max",
     example: "bulkhead = 10",
     keys: &[
@@ -256,6 +268,7 @@ pub(crate) static BULKHEAD: Spec = Spec {
 
 pub(crate) static RATE_LIMIT: Spec = Spec {
     key: "rate_limit",
+    templates: true,
     main: "max",
     example: "rate_limit = 100",
     keys: &[
@@ -291,11 +304,61 @@ pub(crate) static RATE_LIMIT: Spec = Spec {
     ],
 };
 
+pub(crate) static POOL: Spec = Spec {
+    key: "pool",
+    templates: false,
+    main: "name",
+    example: "pool = \"db\"",
+    keys: &[key("name", Kind::Name), key("manager", Kind::Type)],
+    orders: &[],
+    needs: &[],
+    either: &[],
+    foreign: &[
+        ("type", "manager"),
+        ("by", "manager"),
+        ("connection", "manager"),
+        ("connection_manager", "manager"),
+        ("pool", "name"),
+    ],
+};
+
+pub(crate) static WORKERS: Spec = Spec {
+    key: "workers",
+    templates: false,
+    main: "name",
+    example: "workers = \"cpu\"",
+    keys: &[
+        key("name", Kind::Name),
+        key("threads", Kind::Whole(Int::Usize, 1, 4_096)),
+        key("queue", Kind::Whole(Int::Usize, 0, MOST_PLACES)),
+    ],
+    orders: &[],
+    needs: &[],
+    either: &[],
+    foreign: &[
+        ("pool", "name"),
+        ("thread", "threads"),
+        ("size", "threads"),
+        ("max", "threads"),
+        ("workers", "threads"),
+        ("num_threads", "threads"),
+        ("max_threads", "threads"),
+        ("pool_size", "threads"),
+        ("concurrency", "threads"),
+        ("parallelism", "threads"),
+        ("max_queue", "queue"),
+        ("queue_size", "queue"),
+        ("queue_capacity", "queue"),
+        ("capacity", "queue"),
+        ("backlog", "queue"),
+    ],
+};
+
 /// Every group.
-pub(crate) static GROUPS: [&Spec; 4] = [&CIRCUIT, &RETRY, &BULKHEAD, &RATE_LIMIT];
+pub(crate) static GROUPS: [&Spec; 6] = [&CIRCUIT, &RETRY, &BULKHEAD, &RATE_LIMIT, &POOL, &WORKERS];
 
 /// Every key of the attribute itself.
-pub(crate) static TOP: [&str; 15] = [
+pub(crate) static TOP: [&str; 17] = [
     "circuit",
     "retry",
     "timeout",
@@ -304,6 +367,8 @@ pub(crate) static TOP: [&str; 15] = [
     "total_timeout_ms",
     "bulkhead",
     "rate_limit",
+    "pool",
+    "workers",
     "fallback",
     "classify",
     "retry_if",
@@ -345,6 +410,15 @@ pub(crate) static FOREIGN: &[(&str, &str)] = &[
     ("max_concurrent_calls", "`bulkhead`"),
     ("max_in_flight", "`bulkhead`"),
     ("semaphore", "`bulkhead`"),
+    ("connection", "`pool`"),
+    ("connection_pool", "`pool`"),
+    ("pooled", "`pool = \"..\"`, and `#[pooled]` at the argument"),
+    ("worker", "`workers`"),
+    ("worker_pool", "`workers`"),
+    ("worker_threads", "`workers(name = \"..\", threads = ..)`"),
+    ("thread_pool", "`workers`"),
+    ("blocking", "`workers`"),
+    ("spawn_blocking", "`workers`"),
     ("deadline", "`total_timeout`"),
     ("deadline_ms", "`total_timeout_ms`"),
     ("overall_timeout", "`total_timeout`"),

@@ -30,6 +30,12 @@ pub(crate) fn entries(
 
 /// The value behind `key =`.
 pub(crate) fn entry_value(key: &Ident, sample: &str, input: ParseStream<'_>) -> syn::Result<Expr> {
+    assigned(key, sample, input)?;
+    input.parse()
+}
+
+/// The `=` behind `key`, and that something follows it.
+pub(crate) fn assigned(key: &Ident, sample: &str, input: ParseStream<'_>) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) {
         return Err(syn::Error::new(key.span(), format!("`{key}` needs a value: `{key} = {sample}`")));
     }
@@ -40,7 +46,7 @@ pub(crate) fn entry_value(key: &Ident, sample: &str, input: ParseStream<'_>) -> 
     if input.is_empty() || input.peek(Token![,]) {
         return Err(syn::Error::new(key.span(), format!("`{key}` needs a value: `{key} = {sample}`")));
     }
-    input.parse()
+    Ok(())
 }
 
 pub(crate) fn twice(key: &Ident) -> syn::Error {

@@ -23,7 +23,7 @@ pub(crate) use self::{
     value::Value,
 };
 use self::{
-    keys::{BULKHEAD, CIRCUIT, FOREIGN, GROUPS, RATE_LIMIT, RETRY, TOP},
+    keys::{BULKHEAD, CIRCUIT, FOREIGN, GROUPS, POOL, RATE_LIMIT, RETRY, TOP, WORKERS},
     list::{entry_value, twice},
     suggest::nearest,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Policy {
     pub(crate) retry: Option<Group>,
     pub(crate) bulkhead: Option<Group>,
     pub(crate) rate_limit: Option<Group>,
+    pub(crate) pool: Option<Group>,
+    pub(crate) workers: Option<Group>,
     pub(crate) timeout: Option<Limit>,
     pub(crate) total_timeout: Option<Limit>,
     pub(crate) fallback: Option<Expr>,
@@ -76,6 +78,8 @@ impl Policy {
             retry: method.retry.or(self.retry),
             bulkhead: method.bulkhead.or(self.bulkhead),
             rate_limit: method.rate_limit.or(self.rate_limit),
+            pool: method.pool.or(self.pool),
+            workers: method.workers,
             timeout: method.timeout.or(self.timeout),
             total_timeout: method.total_timeout.or(self.total_timeout),
             fallback: method.fallback.or(self.fallback),
@@ -93,6 +97,12 @@ impl Policy {
         if let (Some((span, _)), None) = (&self.retry_if, &self.retry) {
             errors.at(*span, "`retry_if` needs `retry`: `retry = 3, retry_if = ..`");
         }
+        if let (Some(_), Some(workers)) = (&self.pool, &self.workers) {
+            errors.at(
+                workers.span,
+                "`pool` lends a connection to an `async fn`, `workers` runs a function without `async`: give one of them",
+            );
+        }
         if let (Some(attempt), Some(total)) = (&self.timeout, &self.total_timeout) {
             if let (Some(one), Some(all)) = (attempt.value.whole(), total.value.whole()) {
                 if all < one {
@@ -108,7 +118,8 @@ impl Policy {
 
     /// Whether a call can be answered without, or in spite of, the body's own outcome.
     pub(crate) fn can_refuse(&self) -> bool {
-        self.circuit.is_some() || self.bulkhead.is_some() || self.rate_limit.is_some() || self.is_timed()
+        let gates = [&self.circuit, &self.bulkhead, &self.rate_limit, &self.pool, &self.workers];
+        gates.into_iter().any(Option::is_some) || self.is_timed()
     }
 
     /// Whether the body may run more than once.
@@ -130,6 +141,8 @@ impl Policy {
             "retry" => group(&RETRY, &mut self.retry, key, input, errors),
             "bulkhead" => group(&BULKHEAD, &mut self.bulkhead, key, input, errors),
             "rate_limit" => group(&RATE_LIMIT, &mut self.rate_limit, key, input, errors),
+            "pool" => group(&POOL, &mut self.pool, key, input, errors),
+            "workers" => group(&WORKERS, &mut self.workers, key, input, errors),
             "timeout" | "timeout_ms" => limit(&mut self.timeout, key, input),
             "total_timeout" | "total_timeout_ms" => limit(&mut self.total_timeout, key, input),
             "fallback" => function(&mut self.fallback, key, "|error| ..", input),
@@ -184,7 +197,25 @@ fn group(
     input: ParseStream<'_>,
     errors: &mut Errors,
 ) -> syn::Result<()> {
-    let group = if input.peek(token::Paren) {
+    let read = read_group(spec, key, input, errors);
+    // A group with a mistake is there all the same: what needs it is no mistake as well.
+    let (group, result) = match read {
+        Ok(group) => (group, Ok(())),
+        Err(error) => (Group::empty(spec, key.span()), Err(error)),
+    };
+    match slot.replace(group) {
+        Some(_) if result.is_ok() => Err(twice(key)),
+        _ => result,
+    }
+}
+
+fn read_group(
+    spec: &'static keys::Spec,
+    key: &Ident,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+) -> syn::Result<Group> {
+    if input.peek(token::Paren) {
         let content;
         syn::parenthesized!(content in input);
         if let (true, Ok(literal)) = (content.peek(syn::Lit), content.fork().parse::<syn::Lit>()) {
@@ -192,16 +223,11 @@ fn group(
             let (key, main) = (spec.key, spec.main);
             let message = format!("write `{key} = {literal}`, or `{key}({main} = {literal}, ..)`");
             errors.at(content.span(), message);
-            return content.parse::<TokenStream>().map(drop);
+            return content.parse::<TokenStream>().map(|_| Group::empty(spec, key.span()));
         }
-        Group::long(spec, key.span(), &content, errors)
+        Ok(Group::long(spec, key.span(), &content, errors))
     } else {
-        let sample = spec.example.split_once("= ").map_or("..", |(_, sample)| sample);
-        Group::short(spec, key.span(), entry_value(key, sample, input)?)?
-    };
-    match slot.replace(group) {
-        None => Ok(()),
-        Some(_) => Err(twice(key)),
+        Group::short(spec, key.span(), entry_value(key, spec.sample(), input)?)
     }
 }
 
@@ -259,8 +285,7 @@ fn unknown(key: &Ident, word: &str) -> syn::Error {
     let message = if let Some((_, instead)) = foreign {
         format!("unknown key `{word}`; did you mean {instead}?")
     } else if let Some(spec) = owner {
-        let (group, main) = (spec.key, spec.main);
-        let sample = spec.example.split_once("= ").map_or("..", |(_, sample)| sample);
+        let (group, main, sample) = (spec.key, spec.main, spec.sample());
         format!("`{word}` belongs into a group: `{group}({main} = {sample}, {word} = ..)`")
     } else if let Some(near) = nearest(word, keys.clone()) {
         format!("unknown key `{word}`; did you mean `{near}`?")

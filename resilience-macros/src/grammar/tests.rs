@@ -32,6 +32,12 @@ fn what_is_right_is_silent() {
         "bulkhead(max = 10, queue = 0, wait_ms = 0, name = \"db\"), rate_limit(max = 60, per_ms = 60_000, burst = 1)",
         "retry = 1, retry_if = |r| r.is_err(), failure_if = Result::is_err, classify = a::b, fallback = |e| (e, 1)",
         "clone(a, r#type), crate = a::b",
+        "pool = \"db\", retry = 1",
+        "pool(manager = a::Postgres<'static, T>, name = \"db\")",
+        "pool(name = \"{{db}}\", manager = dyn_manager!()), circuit = \"db\"",
+        "workers = \"cpu\"",
+        "workers(name = \"cpu\", threads = 4, queue = 0)",
+        "workers(name = \"cpu\", threads = THREADS)",
         "circuit(tenant = self.tenant, name = \"t-{tenant:>2}-{{x}}\")",
     ] {
         assert_eq!(mistakes(arguments), [""; 0], "{arguments}");
@@ -76,7 +82,7 @@ fn unknown_keys_come_with_a_suggestion() {
         (
             "colour = |a, b| c",
             "unknown key `colour`; there is `circuit`, `retry`, `timeout`, `timeout_ms`, `total_timeout`, \
-             `total_timeout_ms`, `bulkhead`, `rate_limit`, `fallback`, `classify`, `retry_if`, `failure_if`, `clone`, \
+             `total_timeout_ms`, `bulkhead`, `rate_limit`, `pool`, `workers`, `fallback`, `classify`, `retry_if`, `failure_if`, `clone`, \
              `crate`",
         ),
         (
@@ -247,23 +253,117 @@ fn names_are_literals_and_templates_name_their_arguments() {
     ]);
 }
 
+#[test]
+fn pools_and_workers_are_named_and_bounded() {
+    assert_mistakes(&[
+        ("pool", "`pool` needs a value: `pool = \"db\"`"),
+        ("pool = DB", "a name is a string literal: `pool = \"db\"`"),
+        ("pool(\"db\")", "write `pool = \"db\"`, or `pool(name = \"db\", ..)`"),
+        ("pool(manager = M)", "`pool(..)` needs `name`: `pool(name = \"db\", ..)`"),
+        ("pool(name = \"db\", manager)", "`manager` needs a value: `manager = MyManager`"),
+        ("pool(name = \"db\", manager = M, manager = N)", "`manager` is given twice"),
+        ("pool = \"db-{shard}\"", "the name of a `pool` cannot be a template: write `{{` for a brace"),
+        ("pool(name = \"db\", max = 3)", "unknown key `max` in `pool(..)`; it takes `name`, `manager`"),
+        ("pool(name = \"db\", managr = M)", "unknown key `managr` in `pool(..)`; did you mean `manager`?"),
+        ("manager = M", "`manager` belongs into a group: `pool(name = \"db\", manager = ..)`"),
+        ("connection_pool = \"db\"", "unknown key `connection_pool`; did you mean `pool`?"),
+        ("workers = 4", "a name is a string literal: `workers = \"cpu\"`"),
+        ("workers(threads = 4)", "`workers(..)` needs `name`: `workers(name = \"cpu\", ..)`"),
+        ("workers(name = \"cpu\", threads = 0)", "`threads = 0` is out of range: 1 to 4096"),
+        ("workers(name = \"cpu\", threads = 4097)", "`threads = 4097` is out of range: at most 4096"),
+        ("workers(name = \"cpu\", queue = -1)", "`queue = -1` is out of range: 0 or more"),
+        ("workers(name = \"cpu\", size = 4)", "unknown key `size` in `workers(..)`; did you mean `threads`?"),
+        ("threads = 4", "`threads` belongs into a group: `workers(name = \"cpu\", threads = ..)`"),
+        ("thread_pool = \"cpu\"", "unknown key `thread_pool`; did you mean `workers`?"),
+        (
+            "pool = \"db\", workers = \"cpu\"",
+            "`pool` lends a connection to an `async fn`, `workers` runs a function without `async`: give one of them",
+        ),
+    ]);
+}
+
+/// What random arguments are made of.
+const WORDS: [&str; 43] = [
+    "circuit",
+    "pool",
+    "workers",
+    "manager",
+    "retry",
+    "timeout",
+    "timeout_ms",
+    "bulkhead",
+    "rate_limit",
+    "clone",
+    "crate",
+    "skip",
+    "fallback",
+    "name",
+    "max",
+    "min_calls",
+    "window",
+    "failure_rate",
+    "jitter",
+    "=",
+    ",",
+    "(",
+    ")",
+    "[",
+    "]",
+    "\"a{\"",
+    "\"{{}\"",
+    "\"{a:02}\"",
+    "\"5ms\"",
+    "\"none\"",
+    "3",
+    "0.5",
+    "-",
+    "|e|",
+    "async",
+    "{",
+    "}",
+    "self",
+    "::",
+    "1e400",
+    "'a'",
+    "&",
+    "18446744073709551616",
+];
+
+/// Reads `length` words drawn from `seed`, if they are tokens at all; whether they were.
+fn read_anything(seed: &mut u64, length: usize) -> bool {
+    let mut arguments = String::new();
+    for _ in 0..length {
+        // A linear congruential generator (Knuth's MMIX).
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        arguments += WORDS[(*seed >> 33) as usize % WORDS.len()];
+        arguments.push(' ');
+    }
+    let tokens = arguments.parse::<proc_macro2::TokenStream>().is_ok();
+    if tokens {
+        mistakes(&arguments);
+    }
+    tokens
+}
+
 /// Whatever stands in the parentheses, reading ends, and ends without a panic.
 #[test]
 fn no_arguments_make_the_parser_panic() {
-    let words = [
-        "circuit", "retry", "timeout", "clone", "crate", "skip", "fallback", "=", ",", "(", ")", "\"a{\"",
-        "\"{{}\"", "3", "-", "|e|", "async", "{", "}", "self", "::", "1e400", "'a'", "&",
-    ];
-    let mut seed = 1_u64;
-    for _ in 0..20_000 {
-        let mut arguments = String::new();
-        for _ in 0..8 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            arguments += words[(seed >> 33) as usize % words.len()];
-            arguments.push(' ');
-        }
-        if arguments.parse::<proc_macro2::TokenStream>().is_ok() {
-            mistakes(&arguments);
-        }
+    let mut seed = 1;
+    let read = (0..20_000).filter(|_| read_anything(&mut seed, 8)).count();
+    assert!(read > 5_000, "only {read} were tokens");
+}
+
+#[test]
+#[ignore = "goes on for FUZZ_SECONDS, 20 by default; `.ci/run fuzz`"]
+fn fuzz_arguments() {
+    let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |seconds| seconds.parse().expect("a number"));
+    let start = std::time::SystemTime::now();
+    let mut seed = start.duration_since(std::time::UNIX_EPOCH).expect("later").as_nanos() as u64;
+    println!("seed {seed}");
+    let mut read = 0_u64;
+    while start.elapsed().is_ok_and(|elapsed| elapsed.as_secs() < seconds) {
+        read += (1..40).filter(|&length| read_anything(&mut seed, length)).count() as u64;
     }
+    println!("fuzzed {read} argument lists");
+    assert!(read > 0);
 }

@@ -89,7 +89,7 @@ pub(crate) fn value(key: &str, kind: Kind, expr: Expr) -> syn::Result<Value> {
         }
         Kind::Factor if number >= 1.0 && number.is_finite() => Ok(Value::Real(number, span)),
         Kind::Rate | Kind::Budget | Kind::Jitter | Kind::Factor => Err(out_of_range()),
-        Kind::Flag | Kind::Backoff | Kind::Name => Err(wrong(key, kind, &expr)),
+        Kind::Flag | Kind::Backoff | Kind::Name | Kind::Type => Err(wrong(key, kind, &expr)),
     }
 }
 
@@ -254,6 +254,7 @@ fn takes(key: &str, kind: Kind) -> String {
         Kind::Jitter => "\"none\", \"equal\", \"full\", or a share such as 0.1".to_owned(),
         Kind::Budget => "a share such as `budget = 0.2`, or `budget = false` for no bound".to_owned(),
         Kind::Name => "a string literal".to_owned(),
+        Kind::Type => "a type".to_owned(),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pin_project! {
-    /// A permit to come; see [`Bulkhead::acquire`].
+    /// A permit to come; see [`Bulkhead::acquire`]. Polled again after its answer, it asks anew.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Acquire<'a> {

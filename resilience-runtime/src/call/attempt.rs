@@ -59,6 +59,9 @@ impl<F> fmt::Debug for Attempt<'_, '_, F> {
 }
 
 /// Polls the user's future, then the clock.
+///
+/// Once it is answered or out of time it is dropped, and its destructor is the user's code as well: the flag stays set
+/// until the call is settled.
 #[inline]
 pub(crate) fn poll_attempt<F: Future>(
     call: &mut Call<'_>,
@@ -70,8 +73,11 @@ pub(crate) fn poll_attempt<F: Future>(
         Poll::Ready(output) => Poll::Ready(Ok(output)),
         Poll::Pending => {
             let deadline = call.attempt_deadline();
-            match poll_deadline(deadline, sleep, cx) {
-                Poll::Ready(()) => Poll::Ready(Err(call.timed_out(deadline))),
+            match poll_deadline(call.attempt_begun, deadline, sleep, cx) {
+                Poll::Ready(()) => {
+                    call.flags |= IN_USER_CODE;
+                    Poll::Ready(Err(call.timed_out(deadline)))
+                }
                 Poll::Pending => Poll::Pending,
             }
         }
@@ -82,12 +88,15 @@ pub(crate) fn poll_attempt<F: Future>(
 fn poll_body<F: Future>(call: &mut Call<'_>, body: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
     call.flags |= IN_USER_CODE;
     let polled = body.poll(cx);
-    call.flags &= !IN_USER_CODE;
+    if polled.is_pending() {
+        call.flags &= !IN_USER_CODE;
+    }
     polled
 }
 
-/// Arms the timer at its first poll. Not generic, so that it is compiled once.
+/// Arms the timer at its first poll; `since` is a moment shortly before. Not generic, so that it is compiled once.
 pub(crate) fn poll_deadline(
+    since: Instant,
     deadline: Instant,
     mut sleep: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
@@ -95,15 +104,20 @@ pub(crate) fn poll_deadline(
     if deadline == Instant::FAR {
         return Poll::Pending;
     }
-    if sleep.is_none() {
-        sleep.set(Some(clock::sleep_until(deadline)));
+    let armed = sleep.is_some();
+    if !armed {
+        sleep.set(Some(clock::sleep_from(since, deadline)));
     }
-    let Some(mut sleep) = sleep.as_pin_mut() else {
+    let Some(sleep) = sleep.as_pin_mut() else {
         return Poll::Pending;
     };
-    // A body that uses up tokio's cooperative budget leaves none for the timer, which then answers "pending"
-    // although it has fired; a busy body would outlive its deadline.
-    if sleep.as_mut().poll(cx).is_ready() || sleep.is_elapsed() { Poll::Ready(()) } else { Poll::Pending }
+    // A body that uses up tokio's cooperative budget leaves none for the timer, which then is not even registered
+    // and answers "pending" for ever; a busy body would outlive its deadline.
+    if sleep.poll(cx).is_ready() || armed && clock::now() >= deadline {
+        Poll::Ready(())
+    } else {
+        Poll::Pending
+    }
 }
 
 pin_project! {

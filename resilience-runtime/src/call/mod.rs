@@ -13,18 +13,22 @@
 //! memory in pieces and read back whole, for which processors have to wait.
 //!
 //! A panic is told from a cancellation by *when* the call is dropped: user code runs only between setting and
-//! clearing [`IN_USER_CODE`], so a call that is dropped while it is set was torn down by a panic of its own.
+//! clearing [`IN_USER_CODE`], so a call that is dropped while it is set was torn down by a panic of its own. From the
+//! end of an attempt to its settling it stays set, since the attempt's future is dropped in between.
 //! `thread::panicking()` would also be true for a future that a neighbour's panic drops.
 
 mod attempt;
+mod lend;
 mod verdict;
 mod wait;
+mod work;
 
 use std::{fmt, time::Duration};
 
 pub(crate) use self::attempt::poll_attempt;
 pub use self::{
     attempt::{Attempt, UntimedAttempt},
+    lend::{Lent, ManagerFailure, NoConnection, give_back},
     verdict::Verdict,
     wait::{BackoffSleep, Wait, Waiting},
 };
@@ -228,6 +232,7 @@ impl<'h> Call<'h> {
     /// Records an attempt's result, gives back what it held, and decides what comes next.
     #[inline]
     pub fn settle(&mut self, verdict: Verdict<'_>) -> Next {
+        self.flags &= !IN_USER_CODE;
         if verdict.is_success() {
             self.succeed();
             return Next::Done;
@@ -290,6 +295,7 @@ impl<'h> Call<'h> {
     /// Records an attempt that ran out of time. The attempt's future must be gone.
     #[cold]
     pub fn settle_timeout(&mut self) -> Next {
+        self.flags &= !IN_USER_CODE;
         let now = clock::now();
         let stripe = stripe::current();
         self.release_slot(stripe);
@@ -354,15 +360,33 @@ impl<'h> Call<'h> {
         Admission::Refused(self.refuse(error))
     }
 
+    /// Records an attempt that got no answer from the user's code: it ran out of time, or something it needs refused.
+    /// A refusal says nothing about the dependency, and is not tried again.
+    #[cold]
+    pub fn settle_refusal(&mut self, refusal: &ResilienceError) -> Next {
+        if refusal.kind() == ErrorKind::TimedOut {
+            return self.settle_timeout();
+        }
+        self.flags &= !IN_USER_CODE;
+        self.release_slot(stripe::current());
+        self.settle_circuit(Outcome::Ignored, clock::now(), None);
+        self.count_refusal(refusal.kind());
+        Next::Done
+    }
+
     /// Counts a refusal; the call is over.
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
         self.hinder();
+        self.count_refusal(error.kind());
+        error
+    }
+
+    fn count_refusal(&mut self, kind: ErrorKind) {
         self.flags |= SETTLED;
         let handles = &*self.handles;
-        handles.stats.refused(error.kind());
-        handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind: error.kind() });
-        error
+        handles.stats.refused(kind);
+        handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind });
     }
 
     #[inline(always)]

@@ -40,6 +40,11 @@ impl<'a> Verdict<'a> {
         matches!(self.outcome, Outcome::Success) && !self.failed && self.retry.is_none()
     }
 
+    /// Whether nothing that took part in the attempt should be used again.
+    pub(super) const fn is_fatal(&self) -> bool {
+        matches!(self.class, Some(ErrorClass::Fatal))
+    }
+
     /// The user decides whether to try again. A refusal of an inner site, and anything else that says nothing about
     /// the dependency, is not retried whatever the user says.
     pub const fn retry_if(mut self, retry: bool) -> Self {
@@ -100,5 +105,8 @@ mod tests {
         assert_eq!((empty.outcome, empty.retry), (Outcome::Failure, Some(ErrorClass::Transient)));
         let known = Verdict::error(ErrorClass::Transient, None).retry_if(false).failure_if(false);
         assert_eq!((known.outcome, known.retry), (Outcome::Success, None));
+        let after = ErrorClass::RetryAfter(Duration::from_secs(1));
+        assert_eq!(Verdict::error(after, None).retry_if(true).retry, Some(after), "the floor stays");
+        assert_eq!(Verdict::error(after, None).retry_if(false).retry, None);
     }
 }

@@ -87,8 +87,9 @@ impl<'h> Call<'h> {
                 // ## Turn => (passed | Slot): at the reserved moment. A turn behind the deadline was never given.
                 Some(Waiting(Goal::Turn(reservation))) => {
                     let at = reservation.at;
-                    if clock::now() < at {
-                        ready!(poll_deadline(at, sleep.as_mut(), cx));
+                    let now = clock::now();
+                    if now < at {
+                        ready!(poll_deadline(now, at, sleep.as_mut(), cx));
                     }
                     sleep.set(None);
                     if let (Some(Waiting(Goal::Turn(reservation))), Some(limiter)) =
@@ -130,9 +131,14 @@ impl<'h> Call<'h> {
         }
         let (patience, deadline) = (place.deadline(), self.deadline());
         let until = patience.min(deadline);
-        ready!(poll_deadline(until, sleep, cx));
-        let full = bulkhead.expire(place, clock::now());
-        Poll::Ready(Err(if deadline <= patience { self.timed_out(until) } else { full }))
+        ready!(poll_deadline(clock::now(), until, sleep, cx));
+        Poll::Ready(Err(if deadline <= patience {
+            // The bulkhead did not refuse: the caller would have waited longer, were it not for its own limit.
+            bulkhead.leave(place);
+            self.timed_out(until)
+        } else {
+            bulkhead.expire(place, clock::now())
+        }))
     }
 
     /// The chain from the circuit on, for a call that was handed its slot.
@@ -159,7 +165,7 @@ impl<'h> Call<'h> {
     }
 
     pub(crate) fn poll_backoff(&self, sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-        poll_deadline(self.attempt_begun, sleep, cx)
+        poll_deadline(clock::now(), self.attempt_begun, sleep, cx)
     }
 }
 

@@ -78,7 +78,8 @@ pub struct CircuitBreaker {
     timed: bool,
     pub(super) trip_policy: Option<Box<dyn TripPolicy>>,
     pub(super) record: Mutex<Record>,
-    pub(super) listeners: Arc<Listeners>,
+    /// Most circuits have none.
+    listeners: OnceCell<Arc<Listeners>>,
     pub(super) bus: OnceCell<Bus>,
 }
 
@@ -108,7 +109,7 @@ impl CircuitBreaker {
             timed,
             trip_policy,
             record: Mutex::new(Record::new(settings)),
-            listeners: Arc::default(),
+            listeners: OnceCell::new(),
             bus: OnceCell::new(),
         }
     }
@@ -216,6 +217,10 @@ impl CircuitBreaker {
         CircuitRun::new(self, future)
     }
 
+    pub(super) fn listeners(&self) -> Option<&Listeners> {
+        self.listeners.get().map(|listeners| &**listeners)
+    }
+
     /// Whether a permit has to know how long its call takes.
     #[inline]
     pub(super) fn reads_the_clock(&self) -> bool {
@@ -229,13 +234,13 @@ impl CircuitBreaker {
     /// change about; by a call that is still telling an earlier one, if there is such a call, in another thread or in
     /// a listener that changed the state itself.
     pub fn on_state_change(&self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Subscription {
-        Listeners::on_change(&self.listeners, listener)
+        Listeners::on_change(self.listeners.get_or_init(Arc::default), listener)
     }
 
     /// Calls the listener at every counted failure, timeouts and panics included, from the call that failed, after the
     /// circuit has released everything.
     pub fn on_failure(&self, listener: impl Fn(&FailureReport) + Send + Sync + 'static) -> Subscription {
-        Listeners::on_failure(&self.listeners, listener)
+        Listeners::on_failure(self.listeners.get_or_init(Arc::default), listener)
     }
 }
 

@@ -63,7 +63,7 @@ fn counted(snapshot: &CircuitSnapshot) -> u64 {
     snapshot.failed + snapshot.succeeded + snapshot.cancelled + snapshot.late_results
 }
 
-/// Mutation: `State::exchange` loads, compares and stores.
+/// Mutation: `transition` neither compares under the lock nor exchanges.
 #[test]
 fn loom_two_failures_trip_once_and_one_event_is_told() {
     loom::model(|| {
@@ -83,12 +83,12 @@ fn loom_two_failures_trip_once_and_one_event_is_told() {
 #[test]
 fn loom_never_more_than_probes_are_let_through() {
     loom::model(|| {
-        let circuit = open(SETTINGS);
+        let circuit = open(SETTINGS.probes(2));
         let heard = listen(&circuit);
         let others = [(); 2].map(|()| spawn(&circuit, |circuit| admit(circuit, 10).is_some()));
         let own = admit(&circuit, 10).is_some();
         let others = others.map(|other| other.join().unwrap());
-        assert_eq!(usize::from(own) + others.iter().filter(|&&admitted| admitted).count(), 1);
+        assert_eq!(usize::from(own) + others.iter().filter(|&&admitted| admitted).count(), 2);
         assert_eq!(*heard.lock().unwrap(), [(CircuitState::Open, CircuitState::HalfOpen)]);
     });
 }
@@ -126,31 +126,39 @@ fn loom_a_reader_sees_a_lapse_however_it_is_being_committed() {
     });
 }
 
-fn late_result_against_a_new_generation(settings: CircuitSettings) {
+fn late_failure_against_a_new_generation(settings: CircuitSettings, outcome: Outcome) {
     loom::model(move || {
         let circuit = circuit(settings);
         let late = admit(&circuit, 1).unwrap();
         let other = spawn(&circuit, move |circuit| settle(circuit, late, Outcome::Failure, 2));
         circuit.enter(CircuitState::Closed, at(2));
         let ticket = admit(&circuit, 3).unwrap();
-        settle(&circuit, ticket, Outcome::Failure, 3);
+        settle(&circuit, ticket, outcome, 3);
         other.join().unwrap();
         let snapshot = circuit.snapshot_at(at(3));
-        assert_eq!((snapshot.window_calls, snapshot.window_failures), (1, 1));
-        assert_eq!((snapshot.consecutive_failures, counted(&snapshot)), (1, 2));
+        let failures = u32::from(outcome == Outcome::Failure);
+        assert_eq!((snapshot.window_calls, snapshot.window_failures), (1, failures));
+        assert_eq!((snapshot.consecutive_failures, counted(&snapshot)), (failures, 2));
     });
 }
 
-/// Mutations: `CountWindow::write` adds to sums of any tag; `FailureRun::add` does not look for a later generation.
+/// Mutation: `CountWindow::write` adds to sums of any tag.
 #[test]
 fn loom_a_late_result_stays_out_of_a_new_count_window() {
-    late_result_against_a_new_generation(SETTINGS.failure_threshold(9));
+    late_failure_against_a_new_generation(SETTINGS.failure_threshold(9), Outcome::Success);
+}
+
+/// Mutation: `FailureRun::add` does not look for a later generation.
+#[test]
+fn loom_a_late_result_stays_out_of_a_new_run() {
+    late_failure_against_a_new_generation(SETTINGS.failure_threshold(9), Outcome::Failure);
 }
 
 /// Mutation: `TimeWindow::clear` does not move on.
 #[test]
 fn loom_a_late_result_stays_out_of_a_new_time_window() {
-    late_result_against_a_new_generation(CircuitSettings::new().failure_threshold(9).window_ms(1));
+    let settings = CircuitSettings::new().failure_threshold(9).window_ms(1);
+    late_failure_against_a_new_generation(settings, Outcome::Success);
 }
 
 /// Mutation: `tell` does not look whether somebody is telling.

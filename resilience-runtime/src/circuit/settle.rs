@@ -199,8 +199,8 @@ impl CircuitBreaker {
         if self.live.is_slow(took) {
             recorder.count(Count::Slow as usize);
         }
-        if outcome != Outcome::Success {
-            self.listeners.failed(|| FailureReport::new(self.label().clone(), outcome, took));
+        if let Some(listeners) = self.listeners().filter(|_| outcome != Outcome::Success) {
+            listeners.failed(|| FailureReport::new(self.label().clone(), outcome, took));
         }
     }
 

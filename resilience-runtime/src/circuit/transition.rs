@@ -114,7 +114,9 @@ impl CircuitBreaker {
                 if let Some(bus) = self.bus.get() {
                     bus.emit(|| Event::Transition(transition.clone()));
                 }
-                self.listeners.changed(&transition);
+                if let Some(listeners) = self.listeners() {
+                    listeners.changed(&transition);
+                }
             }));
             record = self.record.lock();
         }

@@ -201,6 +201,9 @@ mod tests {
             let new = Pace::of(quota);
             assert_eq!(new.free(old.convert(tat, &new, now), now), free, "{quota}");
         }
+        // What was used beyond a smaller burst is forgiven: the next call comes after one interval.
+        let (tat, small) = (after(&old, 10, now), Pace::of(Quota::per_second(2).burst(1)));
+        assert_eq!(small.next(old.convert(tat, &small, now), now).wait(now), Duration::from_millis(500));
         let full = Pace::of(Quota::per_hour(1_000));
         assert_eq!(full.free(old.convert(0, &full, now), now), 1_000);
     }

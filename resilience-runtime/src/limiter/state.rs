@@ -25,7 +25,8 @@ use crate::{
 ///
 /// A caller that stalls between reading and exchanging while the quota changes four times may see its edition's
 /// place half overwritten. The numbers are stored with release and read with acquire, so whoever has seen a new one
-/// has also seen that the word moved on, and fails, unless the word is back at the same TAT in the same edition.
+/// has also seen that the word moved on, and fails. Only if the word has meanwhile come back to the same nanosecond
+/// in the same edition is that one call judged by numbers of two quotas.
 pub(super) struct State {
     word: Alone,
     editions: [Edition; EDITIONS],

@@ -184,6 +184,8 @@ impl PolicyBuilder {
             circuit: self.circuit,
             bulkhead: self.bulkhead,
             limiter: self.limiter,
+            pool: None,
+            workers: None,
             retry: self.retry,
             timeout: self.timeout,
             total_timeout: self.total_timeout,

@@ -60,7 +60,7 @@ impl<'c, M: Manager> Way<'c, M> {
                 // One that is of no use is exchanged for another; every round closes one, so it ends.
                 Taken::Granted(Grant::Connection(entry)) => {
                     let mut unproven = Unproven::new(self.progress, entry);
-                    let objection = if self.wants_check(unproven.entry(), deadline.now()) {
+                    let objection = if self.wants_check(unproven.entry(), deadline.as_mut().now()) {
                         let check = shared.manager.is_healthy(&mut unproven.entry().connection);
                         match UserCode::new(check, self.progress, deadline.as_mut()).await {
                             Ok(Ok(())) => None,
@@ -76,15 +76,15 @@ impl<'c, M: Manager> Way<'c, M> {
                     } else {
                         None
                     };
-                    match objection.or_else(|| self.rejection(&mut unproven, deadline.now())) {
-                        Some(reason) => unproven.exchange(reason, deadline.now()),
-                        None => return Ok(self.arrive(unproven, deadline.now())),
+                    match objection.or_else(|| self.rejection(&mut unproven, deadline.as_mut().now())) {
+                        Some(reason) => unproven.exchange(reason, deadline.as_mut().now()),
+                        None => return Ok(self.arrive(unproven, deadline.as_mut().now())),
                     }
                 }
                 // ## Granted creation => (handed out | Taken)
                 Taken::Granted(Grant::Creation) => {
                     match self.create(Right::new(self.progress), deadline.as_mut()).await? {
-                        Ok(unproven) => return Ok(self.arrive(unproven, deadline.now())),
+                        Ok(unproven) => return Ok(self.arrive(unproven, deadline.as_mut().now())),
                         Err(taken) => taken,
                     }
                 }
@@ -92,11 +92,11 @@ impl<'c, M: Manager> Way<'c, M> {
                 Taken::Queued(ticket) => match Turn::new(ticket, self.progress, deadline.as_mut()).await {
                     Ok(Some(grant)) => Taken::Granted(grant),
                     Ok(None) => Taken::Closed,
-                    Err(Elapsed) => return Err(self.exhausted(deadline.now())),
+                    Err(Elapsed) => return Err(self.exhausted(deadline.as_mut().now())),
                 },
                 // ## Outdated => Taken
                 Taken::Outdated(entry, reason) => {
-                    Unproven::new(self.progress, entry).exchange(reason, deadline.now())
+                    Unproven::new(self.progress, entry).exchange(reason, deadline.as_mut().now())
                 }
                 Taken::Closed => return Err(shared.shut_down().into()),
                 Taken::Full => return Err(self.exhausted(self.start)),
@@ -122,14 +122,14 @@ impl<'c, M: Manager> Way<'c, M> {
                     right
                 }
             };
-            let now = deadline.now();
+            let now = deadline.as_mut().now();
             let next = shared.backoff(attempt, delay);
             if attempt > shared.settings.create_retries || now.saturating_add(next) >= deadline.at() {
                 return Err(self.too_late());
             }
             (attempt, delay) = (attempt + 1, Some(next));
             deadline.as_mut().sleep(next).await;
-            right = match right.exchange(deadline.now()) {
+            right = match right.exchange(deadline.as_mut().now()) {
                 Ok(taken) => return Ok(Err(taken)),
                 Err(right) => right,
             };
@@ -194,14 +194,14 @@ pub(super) async fn create_once<'c, M: Manager>(
     mut deadline: Pin<&mut Deadline>,
 ) -> Result<Unproven<'c, M>, Failed<'c, M>> {
     let shared = progress.shared;
-    let since = deadline.now();
+    let since = deadline.as_mut().now();
     let circuit = match shared.settings.circuit.as_deref() {
         Some(circuit) => Some((circuit, progress.user(|| circuit.admit(since)).map_err(Failed::Refused)?)),
         None => None,
     };
     let admitted = Admitted::new(progress, circuit, since);
     let created = UserCode::new(shared.manager.create(), progress, deadline.as_mut()).await;
-    let now = deadline.now();
+    let now = deadline.as_mut().now();
     match created {
         Ok(Ok(connection)) => {
             admitted.end(GateOutcome::Success, now, None);

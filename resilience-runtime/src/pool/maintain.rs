@@ -66,7 +66,7 @@ async fn fill<M: Manager>(shared: &Arc<Shared<M>>) -> bool {
         let limit = start.saturating_add(shared.settings.acquire_timeout);
         let mut deadline = pin!(Deadline::new(start, limit));
         match create_once(right, &progress, deadline.as_mut()).await {
-            Ok(unproven) => unproven.put(deadline.now()),
+            Ok(unproven) => unproven.put(deadline.as_mut().now()),
             Err(Failed::Create(..) | Failed::Refused(_) | Failed::TooLate) => return false,
         }
     }

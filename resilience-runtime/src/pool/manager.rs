@@ -2,6 +2,51 @@
 
 use std::{fmt, future::Future};
 
+use super::Pooled;
+
+/// What `#[pooled] connection: &mut Self` may be written for: a type that tells which manager makes the connections.
+///
+/// [`Pooled`] is one; programs implement it for connection types of their own. Where the type is someone else's, or
+/// several managers make it, an argument says `&mut Pooled<MyManager>`, or the attribute
+/// `pool(name = "db", manager = MyManager)`.
+///
+/// # Examples
+///
+/// ```
+/// use resilience_runtime::{Manager, Poolable};
+///
+/// struct Session(u64);
+/// struct Sessions;
+///
+/// impl Manager for Sessions {
+///     type Connection = Session;
+///     type Error = std::io::Error;
+///
+///     async fn create(&self) -> Result<Session, std::io::Error> {
+///         Ok(Session(0))
+///     }
+/// }
+///
+/// impl Poolable for Session {
+///     type Manager = Sessions;
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`#[pooled]` cannot tell what makes a `{Self}`",
+    label = "the manager of this connection is not known",
+    note = "name the manager, the type that implements `Manager`, in the argument: `&mut Pooled<MyManager>`",
+    note = "or in the attribute: `pool(name = \"..\", manager = MyManager)`",
+    note = "or, for a type of your own, once and for all: `impl Poolable for {Self} {{ type Manager = MyManager; }}`"
+)]
+pub trait Poolable {
+    /// What makes the connections.
+    type Manager: Manager;
+}
+
+impl<M: Manager> Poolable for Pooled<M> {
+    type Manager = M;
+}
+
 /// Creates, checks and closes the connections of a pool.
 ///
 /// Every method may panic or be cancelled at any await; the pool leaks nothing when it does.

@@ -7,7 +7,7 @@
 //!
 //! # Implementation details
 //!
-//! All decisions are plain functions of ([`State`](state::State), now) under one short lock, which is never held
+//! All decisions are plain functions of (`State`, now) under one short lock, which is never held
 //! across an await, a callback of the user's or a waker: those run on what a decision returned, after the lock is
 //! released.
 
@@ -41,7 +41,7 @@ pub use self::{
     connection_pool::ConnectionPool,
     entry::{CloseReason, ConnectionInfo},
     error::PoolError,
-    manager::Manager,
+    manager::{Manager, Poolable},
     pooled::Pooled,
     snapshot::{ClosedConnections, PoolSnapshot},
 };

@@ -19,8 +19,9 @@ use crate::{
 pin_project! {
     /// The deadline of one call over everything it waits for.
     pub(super) struct Deadline {
-        start: Instant,
         at: Instant,
+        // The last reading of the clock, and whether something has been waited for since.
+        read: Instant,
         waited: bool,
         // Armed when something is pending for the first time: most calls find a connection ready.
         #[pin]
@@ -30,13 +31,17 @@ pin_project! {
 
 impl Deadline {
     pub(super) const fn new(start: Instant, at: Instant) -> Self {
-        Self { start, at, waited: false, sleep: None }
+        Self { at, read: start, waited: false, sleep: None }
     }
 
     /// The time. The clock is read again only if something has been waited for.
     #[inline]
-    pub(super) fn now(&self) -> Instant {
-        if self.waited { clock::now() } else { self.start }
+    pub(super) fn now(self: Pin<&mut Self>) -> Instant {
+        let this = self.project();
+        if *this.waited {
+            (*this.read, *this.waited) = (clock::now(), false);
+        }
+        *this.read
     }
 
     pub(super) const fn at(&self) -> Instant {

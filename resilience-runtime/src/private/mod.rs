@@ -8,11 +8,14 @@ mod answer;
 pub mod check;
 mod fresh;
 mod judge;
+mod pooled;
 mod refusal;
 
 pub use core::{
     clone::Clone,
-    column, file, format_args, line, module_path,
+    column, file, format_args, line,
+    mem::drop,
+    module_path,
     option::Option::{None, Some},
     primitive,
     result::Result::{Err, Ok},
@@ -28,6 +31,7 @@ pub use self::{
         AsError, Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref,
         ProbeError, ProbeShape, classify, judge, verdict,
     },
+    pooled::{FromFailure, Place, PlaceByError, PlaceByPoolError, PlaceByShape, PlaceOfNever},
     refusal::{FromRefusal, admitted, passed},
 };
 
@@ -36,11 +40,15 @@ pub use crate::__declare as declare;
 pub use inventory;
 
 pub use crate::{
-    call::{Admission, Attempt, BackoffSleep, Call, Next, UntimedAttempt, Verdict, Wait, Waiting},
+    call::{
+        Admission, Attempt, BackoffSleep, Call, Lent, ManagerFailure, Next, NoConnection, UntimedAttempt,
+        Verdict, Wait, Waiting, give_back,
+    },
     policy::Site,
+    pool::Poolable,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
-        Location, NameSpec, RetrySettings,
+        Location, NameSpec, RetrySettings, WorkerSettings,
     },
 };
 

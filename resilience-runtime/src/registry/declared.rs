@@ -10,7 +10,7 @@ use crate::{
     name::Name,
     settings::{
         BulkheadSettings, CircuitSettings, Declaration, Declared, LimiterSettings, Location, NameSpec,
-        RetrySettings,
+        RetrySettings, WorkerSettings,
     },
 };
 
@@ -67,6 +67,7 @@ pub(super) struct Declarations {
     pub(super) circuits: HashMap<&'static str, CircuitSettings>,
     pub(super) bulkheads: HashMap<&'static str, BulkheadSettings>,
     pub(super) limiters: HashMap<&'static str, LimiterSettings>,
+    pub(super) workers: HashMap<&'static str, WorkerSettings>,
     /// Retries that share a budget, by the circuit's name.
     pub(super) budgets: HashMap<&'static str, RetrySettings>,
     pub(super) conflicts: Vec<Conflict>,
@@ -83,7 +84,7 @@ impl Declarations {
     pub(super) fn resolve(mut declarations: Vec<&'static Declaration>) -> Self {
         declarations.sort_by_key(|declaration| declaration.location.rank());
         let (mut circuits, mut bulkheads) = (Rivals::new(), Rivals::new());
-        let (mut limiters, mut budgets) = (Rivals::new(), Rivals::new());
+        let (mut limiters, mut budgets, mut workers) = (Rivals::new(), Rivals::new(), Rivals::new());
         for declaration in &declarations {
             let location = declaration.location;
             let circuit = declaration.circuit.as_ref().map(|(name, _)| text(name));
@@ -100,6 +101,9 @@ impl Declarations {
                     limiters.add(name, location, *settings);
                 }
             }
+            if let Some((name, Some(settings))) = declaration.workers {
+                workers.add(name, location, settings);
+            }
             if let (Some(name), Some(settings)) = (circuit, declaration.retry) {
                 budgets.add(name, location, settings);
             }
@@ -109,12 +113,14 @@ impl Declarations {
         bulkheads.conflicts(&mut conflicts);
         limiters.conflicts(&mut conflicts);
         budgets.conflicts(&mut conflicts);
+        workers.conflicts(&mut conflicts);
         Self {
             sites: labelled(&declarations),
             circuits: circuits.winners(),
             bulkheads: bulkheads.winners(),
             limiters: limiters.winners(),
             budgets: budgets.winners(),
+            workers: workers.winners(),
             conflicts,
         }
     }
@@ -205,6 +211,15 @@ impl Keyed for RetrySettings {
     /// Only the budget belongs to the name; everything else is each site's own.
     fn entries(&self) -> Vec<(&'static str, String)> {
         vec![("budget", format!("{:?}", self.budget))]
+    }
+}
+
+impl Keyed for WorkerSettings {
+    const KIND: &'static str = "workers";
+
+    fn entries(&self) -> Vec<(&'static str, String)> {
+        let threads = self.threads.map_or_else(|| "one for each processor".to_owned(), |it| it.to_string());
+        vec![("threads", threads), ("queue", self.queue.to_string())]
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use super::{Inner, declared::text, dynamic::SiteEntry, named::bounded, site::Handles};
+use super::{Inner, declared::text, dynamic::SiteEntry, named::bounded, pools::PoolSlot, site::Handles};
 use crate::{
     bulkhead::Bulkhead,
     circuit::CircuitBreaker,
     limiter::RateLimiter,
     name::Name,
     retry::RetryBudget,
-    settings::{BudgetRule, BulkheadSettings, CircuitSettings, Declaration, LimiterSettings, NameSpec},
+    settings::{
+        BudgetRule, BulkheadSettings, CircuitSettings, Declaration, LimiterSettings, NameSpec, WorkerSettings,
+    },
+    worker::WorkerPool,
 };
 
 /// What a site needs of each kind: the name, the settings in force, and whether the name is made up by calls.
@@ -74,6 +77,8 @@ impl Inner {
             bulkhead,
             limiter,
             budget,
+            pool: site.declaration.pool.map(|name| PoolSlot::new(name, self.pools.clone())),
+            workers: site.declaration.workers.map(|(name, settings)| self.declare_workers(name, settings)),
             retry: site.declaration.retry,
             timeout: site.declaration.timeout,
             total_timeout: site.declaration.total_timeout,
@@ -147,6 +152,17 @@ impl Inner {
 
     fn declare_limiter(&self, name: &Name, settings: LimiterSettings) -> Arc<RateLimiter> {
         self.limiters.declare(name, || RateLimiter::declared(name.clone(), settings, false))
+    }
+
+    /// The worker pool of this name, with the settings in force; it has no threads before its first job.
+    pub(super) fn declare_workers(
+        &self,
+        name: &'static str,
+        settings: Option<WorkerSettings>,
+    ) -> Arc<WorkerPool> {
+        let settings = self.declared.workers.get(name).copied().or(settings).unwrap_or_default();
+        let name = Name::from_static(name);
+        self.worker_pools.declare(&name, || WorkerPool::declared(name.clone(), settings))
     }
 
     fn declare_budget(&self, name: &Name, share: f64) -> Arc<RetryBudget> {

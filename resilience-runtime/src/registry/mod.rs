@@ -8,6 +8,7 @@ mod declared;
 mod dynamic;
 mod handles;
 mod named;
+mod pools;
 mod scope;
 mod site;
 
@@ -90,7 +91,7 @@ pub(crate) struct Inner {
     limiters: Named<RateLimiter>,
     budgets: Named<RetryBudget>,
     timeouts: Named<TimeoutStats>,
-    pools: Named<dyn AnyPool>,
+    pools: Arc<Named<dyn AnyPool>>,
     worker_pools: Named<WorkerPool>,
     bound: Bound,
 }
@@ -110,7 +111,7 @@ impl Registry {
             limiters: Named::of("rate limiter"),
             budgets: Named::of("retry budget"),
             timeouts: Named::of("timeout"),
-            pools: Named::of("pool"),
+            pools: Arc::new(Named::of("pool")),
             worker_pools: Named::of("worker pool"),
             bound: Bound::new(),
         };
@@ -118,6 +119,9 @@ impl Registry {
             let site = Arc::new(SiteEntry::new(declaration, label.clone()));
             if !handles::is_dynamic(declaration) {
                 inner.fixed(&site);
+            }
+            if let Some((name, settings)) = declaration.workers {
+                inner.declare_workers(name, settings);
             }
             inner.sites.insert(address(declaration), site);
         }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::pools::PoolSlot;
 use crate::{
     bulkhead::Bulkhead,
     circuit::CircuitBreaker,
@@ -21,6 +22,7 @@ use crate::{
     settings::RetrySettings,
     stats::{Latency, Stats},
     sync::stripe::Stripe,
+    worker::WorkerPool,
 };
 
 /// What a site counts.
@@ -160,7 +162,7 @@ pub struct SiteSnapshot {
     pub refused_by_bulkhead: u64,
     /// Calls that a limiter refused.
     pub refused_by_limiter: u64,
-    /// Calls refused for another reason: the registry was shut down.
+    /// Calls refused for another reason: a pool had no connection or no thread for them, the registry was shut down.
     pub refused_elsewhere: u64,
     /// Calls whose future was dropped.
     pub cancelled: u64,
@@ -224,6 +226,8 @@ pub(crate) struct Handles {
     pub(crate) bulkhead: Option<Arc<Bulkhead>>,
     pub(crate) limiter: Option<Arc<RateLimiter>>,
     pub(crate) budget: Option<Arc<RetryBudget>>,
+    pub(crate) pool: Option<PoolSlot>,
+    pub(crate) workers: Option<Arc<WorkerPool>>,
     pub(crate) retry: Option<RetrySettings>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) total_timeout: Option<Duration>,

@@ -33,7 +33,7 @@ use crate::{
     clock::Instant,
     sync::{
         atomic::{AtomicU64, Ordering},
-        stripe,
+        stripe::{self, Stripe},
     },
 };
 
@@ -127,13 +127,8 @@ impl RetryBudget {
     /// Reports a call: its first attempt, not its retries.
     #[inline]
     pub fn deposit(&self, now: Instant) {
-        let stripe = stripe::current();
         let second = second(now);
-        // A compact budget has the shared stripe only.
-        let (ring, exclusive) = match self.deposits.get(stripe.index) {
-            Some(ring) if self.deposits.len() > 1 => (ring, stripe.exclusive),
-            _ => (&self.deposits[0], false),
-        };
+        let (ring, exclusive) = self.ring(stripe::current());
         let slot = &ring.0[index(second)];
         let mut word = slot.load(Ordering::Relaxed);
         if exclusive {
@@ -188,6 +183,15 @@ impl RetryBudget {
             calls: self.deposited(second),
             allowed: self.allowed(second),
             withdrawn: self.withdrawn(head, second),
+        }
+    }
+
+    /// The ring of a stripe, and whether nobody else writes to it. A compact budget has one for all.
+    #[inline]
+    fn ring(&self, stripe: Stripe) -> (&Ring, bool) {
+        match self.deposits.get(stripe.index) {
+            Some(ring) if self.deposits.len() > 1 => (ring, stripe.exclusive),
+            _ => (&self.deposits[0], false),
         }
     }
 
@@ -288,13 +292,23 @@ mod tests {
 
     #[test]
     fn ratios_are_exact() {
-        for (ratio, calls, retries) in [(0.2, 5, 1), (0.2, 4, 0), (0.1, 10, 1), (0.6, 5, 3), (1.0, 7, 7)] {
+        for (ratio, calls, retries) in
+            [(0.2, 5, 1), (0.2, 4, 0), (0.1, 10, 1), (0.6, 5, 3), (1.0, 7, 7), (0.00397, 100_000, 397)]
+        {
             for budget in [RetryBudget::new(ratio), RetryBudget::compact(ratio)] {
                 let budget = budget.reserve(0);
                 (0..calls).for_each(|_| budget.deposit(START));
-                assert_eq!(granted(&budget, 10, START), retries, "{ratio} of {calls}");
+                assert_eq!(granted(&budget, 1_000, START), retries, "{ratio} of {calls}");
             }
         }
+    }
+
+    #[test]
+    fn only_the_owner_of_a_stripe_stores_without_a_locked_instruction() {
+        let exclusive = |budget: &RetryBudget, index, exclusive| budget.ring(Stripe { index, exclusive }).1;
+        let (striped, compact) = (RetryBudget::new(0.2), RetryBudget::compact(0.2));
+        assert!(exclusive(&striped, 0, true) && !exclusive(&striped, stripe::count() - 1, false));
+        assert!(!exclusive(&compact, 0, true) && !exclusive(&compact, 3, true));
     }
 
     #[test]

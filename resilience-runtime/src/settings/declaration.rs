@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{BulkheadSettings, CircuitSettings, LimiterSettings, RetrySettings, reason};
+use super::{BulkheadSettings, CircuitSettings, LimiterSettings, RetrySettings, WorkerSettings, reason};
 use crate::error::InvalidSettings;
 
 /// Where an attribute stands.
@@ -67,6 +67,8 @@ pub struct Declaration {
     pub(crate) total_timeout: Option<Duration>,
     pub(crate) bulkhead: Option<(Option<NameSpec>, BulkheadSettings)>,
     pub(crate) limiter: Option<(Option<NameSpec>, LimiterSettings)>,
+    pub(crate) pool: Option<&'static str>,
+    pub(crate) workers: Option<(&'static str, Option<WorkerSettings>)>,
 }
 
 impl Declaration {
@@ -81,6 +83,8 @@ impl Declaration {
             total_timeout: None,
             bulkhead: None,
             limiter: None,
+            pool: None,
+            workers: None,
         }
     }
 
@@ -129,6 +133,26 @@ impl Declaration {
     #[must_use]
     pub const fn rate_limit(mut self, name: Option<NameSpec>, settings: LimiterSettings) -> Self {
         self.limiter = Some((name, settings.checked()));
+        self
+    }
+
+    /// Takes a connection of the pool that is registered under this name.
+    #[must_use]
+    pub const fn pool(mut self, name: &'static str) -> Self {
+        self.pool = Some(name);
+        self
+    }
+
+    /// Runs on a worker pool: joins it, or declares it if settings are given.
+    #[must_use]
+    pub const fn workers(mut self, name: &'static str, settings: Option<WorkerSettings>) -> Self {
+        self.workers = Some((
+            name,
+            match settings {
+                Some(settings) => Some(settings.checked()),
+                None => None,
+            },
+        ));
         self
     }
 

@@ -10,6 +10,7 @@ mod circuit;
 mod declaration;
 mod limiter;
 mod retry;
+mod worker;
 
 pub use self::{
     bulkhead::BulkheadSettings,
@@ -17,6 +18,7 @@ pub use self::{
     declaration::{Declaration, Declared, Location, NameSpec},
     limiter::LimiterSettings,
     retry::{BackoffKind, Jitter, RetrySettings},
+    worker::WorkerSettings,
 };
 pub(crate) use self::{circuit::WindowShape, declaration::timeout_problem, retry::BudgetRule};
 

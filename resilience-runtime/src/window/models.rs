@@ -122,7 +122,8 @@ fn loom_an_outcome_meets_another_shape() {
         };
         window.reshape(WindowShape::Count(2), 1, tick(4));
         let alone = window.record(1, OK, || tick(4));
-        other.join().unwrap();
+        let old = other.join().unwrap();
+        assert!(old.is_none_or(|sums| sums.calls == 2), "{old:?}");
         let one = Sums { calls: 1, failures: 0, slow: 0 };
         assert_eq!((alone, window.sums(tick(4))), (Some(one), one));
     });

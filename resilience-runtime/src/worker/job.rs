@@ -88,7 +88,7 @@ where
             RunState::New(work) => {
                 let stage = Stage::Queued { work, waker: cx.waker().clone(), since: clock::now() };
                 let job = Arc::new(Job(Mutex::new(stage)));
-                let ticket = this.shared.submit(Arc::clone(&job) as Arc<dyn Work>)?;
+                let ticket = Shared::submit(&this.shared, Arc::clone(&job) as Arc<dyn Work>)?;
                 this.state = RunState::Submitted { ticket, job };
                 Poll::Pending
             }

@@ -6,7 +6,7 @@ use super::{
     WorkerPoolBuilder, WorkerRun, WorkerSnapshot,
     threads::{CANCELLED, COMPLETED, PANICKED, Phase, REFUSED, Shared},
 };
-use crate::{clock, name::Name};
+use crate::{clock, name::Name, settings::WorkerSettings};
 
 /// Named threads with a bounded queue, for work that blocks or computes.
 ///
@@ -38,6 +38,11 @@ impl WorkerPool {
     /// Settings of a worker pool named `name`. Its threads are called `name-0`, `name-1` and so on.
     pub fn builder(name: impl Into<Name>) -> WorkerPoolBuilder {
         WorkerPoolBuilder::new(name.into())
+    }
+
+    /// A pool that an attribute declares: each thread starts when a job finds no other free.
+    pub(crate) fn declared(name: Name, settings: WorkerSettings) -> Self {
+        Self(Shared::new(name, settings))
     }
 
     /// The pool's name.

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use crate::{
     error::ResilienceError,
     name::Name,
+    settings::WorkerSettings,
     stats::Stats,
     sync::{Condvar, Mutex},
 };
@@ -30,6 +31,8 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) queued: BTreeMap<u64, Arc<dyn Work>>,
     pub(super) running: usize,
+    /// Threads that were started.
+    started: usize,
     /// Running jobs whose caller gave up.
     pub(super) abandoned: usize,
     pub(super) phase: Phase,
@@ -61,28 +64,12 @@ pub(super) trait Work: Send + Sync {
     fn refuse(&self, shared: &Shared);
 }
 
-pub(super) fn start(name: Name, threads: usize, queue: usize) -> io::Result<Arc<Shared>> {
-    let shared = Arc::new(Shared {
-        name,
-        threads,
-        queue,
-        state: Mutex::new(State {
-            queued: BTreeMap::new(),
-            running: 0,
-            abandoned: 0,
-            phase: Phase::Open,
-            next_ticket: 0,
-        }),
-        work: Condvar::default(),
-        ended: Notify::new(),
-        waits: Stats::striped(),
-        runs: Stats::striped(),
-    });
-    for index in 0..threads {
-        // `Display` escapes a zero byte, which a thread's name must not contain.
-        let thread = thread::Builder::new().name(format!("{}-{index}", shared.name));
-        let theirs = Arc::clone(&shared);
-        if let Err(error) = thread.spawn(move || theirs.serve()) {
+/// A pool all of whose threads run.
+pub(super) fn start(name: Name, settings: WorkerSettings) -> io::Result<Arc<Shared>> {
+    let shared = Shared::new(name, settings);
+    for _ in 0..shared.threads {
+        let started = shared.start_thread(&mut shared.state.lock());
+        if let Err(error) = started {
             shared.close();
             return Err(error);
         }
@@ -91,12 +78,51 @@ pub(super) fn start(name: Name, threads: usize, queue: usize) -> io::Result<Arc<
 }
 
 impl Shared {
+    /// A pool without a thread so far.
+    pub(super) fn new(name: Name, settings: WorkerSettings) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            threads: settings.thread_count(),
+            queue: settings.queue,
+            state: Mutex::new(State {
+                queued: BTreeMap::new(),
+                running: 0,
+                started: 0,
+                abandoned: 0,
+                phase: Phase::Open,
+                next_ticket: 0,
+            }),
+            work: Condvar::default(),
+            ended: Notify::new(),
+            waits: Stats::striped(),
+            runs: Stats::striped(),
+        })
+    }
+
+    fn start_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        // `Display` escapes a zero byte, which a thread's name must not contain.
+        let thread = thread::Builder::new().name(format!("{}-{}", self.name, state.started));
+        let theirs = Arc::clone(self);
+        thread.spawn(move || theirs.serve())?;
+        state.started += 1;
+        Ok(())
+    }
+
+    /// Whether there is a thread for one more job, now or later. Without a free one another is started, if the pool
+    /// may have more; where the operating system gives none, those that run have to do.
+    fn has_thread(self: &Arc<Self>, state: &mut State) -> bool {
+        let busy = state.running + state.queued.len() >= state.started;
+        (busy && state.started < self.threads && self.start_thread(state).is_ok()) || state.started > 0
+    }
+
     /// Queues a job.
-    pub(super) fn submit(&self, job: Arc<dyn Work>) -> Result<u64, ResilienceError> {
+    pub(super) fn submit(self: &Arc<Self>, job: Arc<dyn Work>) -> Result<u64, ResilienceError> {
         let mut state = self.state.lock();
         let refusal = if state.phase != Phase::Open {
             ResilienceError::ShutDown { name: self.name.clone() }
-        } else if state.running + state.queued.len() >= self.threads + self.queue {
+        } else if state.running + state.queued.len() >= self.threads + self.queue
+            || !self.has_thread(&mut state)
+        {
             let (threads, queue) = (self.threads, self.queue);
             ResilienceError::WorkersBusy { workers: self.name.clone(), threads, queue }
         } else {

@@ -179,6 +179,23 @@ async fn the_body_is_gone_before_its_permit_is_free() {
 }
 
 #[test]
+fn a_refused_body_is_dropped_with_the_refusal() {
+    let bulkhead = bulkhead(1, 0);
+    let _holder = bulkhead.try_acquire().unwrap();
+    let dropped = Arc::new(AtomicBool::new(false));
+    let guard = {
+        let dropped = Arc::clone(&dropped);
+        OnDrop(move || dropped.store(true, Ordering::Relaxed))
+    };
+    let mut call = spawn(bulkhead.run(async move {
+        let _guard = guard;
+        endless().await
+    }));
+    assert!(refusal(assert_ready!(call.poll())).contains("full"));
+    assert!(dropped.load(Ordering::Relaxed));
+}
+
+#[test]
 #[should_panic(expected = "polled after it was ready")]
 fn a_call_polled_after_its_end_says_so() {
     let bulkhead = bulkhead(1, 0);

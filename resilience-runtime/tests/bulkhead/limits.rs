@@ -120,6 +120,33 @@ fn a_refused_body_does_not_run() {
     assert!(!ran);
 }
 
+/// A timer that outlived the waiting would wake the body for nothing.
+#[tokio::test(start_paused = true)]
+async fn the_timer_ends_with_the_waiting() {
+    let bulkhead = bulkhead(1, 1);
+    let holder = bulkhead.try_acquire().unwrap();
+    let mut call = spawn(bulkhead.run(endless()));
+    assert_pending!(call.poll());
+    drop(holder);
+    assert_pending!(call.poll());
+    advance(SECOND * 2).await;
+    assert!(!call.is_woken());
+    assert_usage(&bulkhead, 1, 0, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acquire_that_was_answered_can_be_asked_again() {
+    let bulkhead = bulkhead(1, 1);
+    let holder = bulkhead.try_acquire().unwrap();
+    let mut waiter = waiter(&bulkhead);
+    drop(holder);
+    drop(assert_ready_ok!(waiter.poll()));
+    let permit = assert_ready_ok!(waiter.poll());
+    assert_usage(&bulkhead, 1, 0, 0);
+    drop(permit);
+    assert_counts(&bulkhead, 3, 0, 0);
+}
+
 #[test]
 fn every_call_is_counted_once() {
     let bulkhead = bulkhead(2, 0);

@@ -19,7 +19,9 @@ fn settings_that_cannot_be_are_refused_with_key_and_reason() {
     }
     let bulkhead = builder().build().unwrap();
     assert_eq!(bulkhead.configure(BulkheadSettings::new(0)).unwrap_err().key(), "max");
-    assert_eq!(bulkhead.max(), 1);
+    assert_usage(&bulkhead, 0, 0, 1);
+    bulkhead.configure(BulkheadSettings::new(3)).unwrap();
+    assert_usage(&bulkhead, 0, 0, 3);
 }
 
 #[test]

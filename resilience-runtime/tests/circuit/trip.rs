@@ -41,9 +41,9 @@ fn a_success_that_completes_min_calls_can_trip() {
     for _ in 0..2 {
         circuit.record_failure();
     }
-    circuit.record_success();
+    permit(&circuit).success();
     assert!(circuit.is_closed());
-    circuit.record_success();
+    permit(&circuit).success();
     let reason = tripped(TripReason::FailureRate { rate: 0.5, calls: 4 });
     assert_last(&circuit, CircuitState::Closed, CircuitState::Open, reason);
 }

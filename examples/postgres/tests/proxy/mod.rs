@@ -16,7 +16,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     reset: broadcast::Sender<()>,
@@ -24,7 +24,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    pub async fn start(port: u16) -> io::Result<Self> {
+    pub(crate) async fn start(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let connections = Arc::new(AtomicUsize::new(0));
@@ -39,17 +39,17 @@ impl Proxy {
         Ok(Self { address, connections, reset, task })
     }
 
-    pub const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Connections so far.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
     /// Both ends of every connection see "connection reset by peer".
-    pub fn reset_all(&self) {
+    pub(crate) fn reset_all(&self) {
         let _ = self.reset.send(());
     }
 }

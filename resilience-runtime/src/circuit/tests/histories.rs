@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 
 use super::{
     super::{CircuitBreaker, Outcome, Ticket},
@@ -175,13 +175,35 @@ async fn run(settings: CircuitSettings, steps: Vec<Step>) {
     }
 }
 
+fn run_paused(settings: CircuitSettings, steps: Vec<Step>) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(run(settings, steps));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn the_circuit_behaves_as_the_reference(settings in settings(), steps in vec(step(), 0..150)) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(settings, steps));
+        run_paused(settings, steps);
     }
+}
+
+#[test]
+#[ignore = "goes on for FUZZ_SECONDS, 20 by default; `.ci/run fuzz`"]
+fn fuzz_histories() {
+    let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |seconds| seconds.parse().expect("a number"));
+    let (begun, mut histories) = (clock::now(), 0);
+    while clock::now().saturating_since(begun).as_secs() < seconds {
+        let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
+        let history = (settings(), vec(step(), 0..600));
+        let result = TestRunner::new(config).run(&history, |(settings, steps)| {
+            run_paused(settings, steps);
+            Ok(())
+        });
+        result.unwrap_or_else(|failure| panic!("after {histories} histories: {failure}"));
+        histories += 100;
+    }
+    println!("fuzzed {histories} histories");
 }

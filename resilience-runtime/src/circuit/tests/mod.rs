@@ -116,3 +116,9 @@ fn a_timeout_is_a_failure_of_its_own_kind() {
     assert_eq!((snapshot.state, snapshot.timed_out, snapshot.failed), (CircuitState::Open, 1, 0));
     assert_eq!(snapshot.latency.unwrap().max, Duration::from_millis(7));
 }
+
+/// Beside it stand the slots of its window, four bytes each, and its counters.
+#[test]
+fn a_circuit_itself_takes_at_most_720_bytes() {
+    assert!(size_of::<CircuitBreaker>() <= 720, "{}", size_of::<CircuitBreaker>());
+}

@@ -165,6 +165,37 @@ async fn a_caller_who_waited_in_vain_is_told_how_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_handed_a_sick_connection_waits_in_front_of_those_who_had_no_turn() {
+    let manager = Scripted::default();
+    let pool = builder(&manager).max_size(2).create_concurrency(1).build().unwrap();
+    pool.acquire().await.unwrap().sick.store(true, Relaxed);
+    manager.0.pending.store(1, Relaxed);
+    let mut callers = [Box::pin(pool.acquire()), Box::pin(pool.acquire()), Box::pin(pool.acquire())];
+    assert!(callers.iter_mut().all(|caller| poll(caller).is_pending()));
+    let [checking, creating, waiting] = &mut callers;
+    assert!(poll(checking).is_pending(), "its connection is sick, and somebody is creating");
+    assert_eq!(pool.snapshot().waiting, 2);
+    let Poll::Ready(Ok(created)) = poll(creating) else { panic!("not created") };
+    assert!(poll(waiting).is_pending() && poll(checking).is_pending());
+    let Poll::Ready(Ok(second)) = poll(checking) else { panic!("overtaken") };
+    assert_eq!((created.number, second.number, pool.snapshot().waiting), (1, 2, 1));
+    drop((callers, created, second));
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_without_time_gets_what_is_there_and_no_more() {
+    let pool = pool(&Scripted::default(), 1);
+    let (took, held) = timed(pool.acquire_within(Duration::ZERO)).await;
+    assert_eq!((took, held.is_ok()), (Duration::ZERO, true));
+    let (took, result) = timed(pool.acquire_within(Duration::ZERO)).await;
+    assert_eq!((took, kind(&result.unwrap_err())), (Duration::ZERO, Some(ErrorKind::PoolExhausted)));
+    drop(held);
+    assert!(pool.acquire_within(Duration::ZERO).await.is_ok());
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_that_is_cancelled_closes_the_connection() {
     let manager = Scripted::default();
     let pool = pool(&manager, 1);
@@ -175,6 +206,21 @@ async fn a_check_that_is_cancelled_closes_the_connection() {
     drop(caller);
     let now = pool.snapshot();
     assert_eq!((now.idle, now.closed.of(CloseReason::Cancelled), now.cancelled), (0, 1, 1));
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_does_not_end_in_time_closes_the_connection() {
+    let manager = Scripted::default();
+    let pool = pool(&manager, 1);
+    drop(pool.acquire().await.unwrap());
+    manager.0.pending.store(usize::MAX, Relaxed);
+    let mut caller = Box::pin(pool.acquire_within(secs(1)));
+    assert!(poll(&mut caller).is_pending());
+    sleep_until(clock::now().saturating_add(secs(1))).await;
+    let Poll::Ready(Err(error)) = poll(&mut caller) else { panic!("its time is over") };
+    assert_eq!(error.to_string(), "`db` timed out after 1.0 s");
+    assert_eq!((pool.snapshot().idle, pool.snapshot().closed.of(CloseReason::Unhealthy)), (0, 1));
     check_slots(&pool);
 }
 
@@ -473,6 +519,10 @@ async fn the_circuit_is_told_of_every_creation_exactly_once() {
         (7, GateOutcome::TimedOut, None),
     ];
     assert_eq!(*circuit.told.lock(), expected);
+    // A panic counts as a failure, a caller who gives up as neither.
+    let told = pool.snapshot();
+    assert_eq!((told.acquired, told.failed, told.cancelled, told.refused), (1, 2, 1, 1));
+    assert_eq!((told.created, told.creations_failed, told.creations_cancelled), (1, 3, 1));
     check_slots(&pool);
 }
 
@@ -567,6 +617,23 @@ async fn draining_ends_at_its_deadline() {
     check_books(&pool, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_drains_hears_of_the_last_connection_also_when_its_check_fails() {
+    let manager = Scripted::default();
+    let pool = pool(&manager, 1);
+    pool.acquire().await.unwrap().sick.store(true, Relaxed);
+    manager.0.pending.store(1, Relaxed);
+    let mut caller = Box::pin(pool.acquire());
+    assert!(poll(&mut caller).is_pending());
+    let wakes = Arc::new(Wakes::default());
+    let mut drain = Box::pin(pool.drain(secs(60)));
+    let waker = Arc::clone(&wakes).into();
+    assert!(drain.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    pool.close();
+    assert!(matches!(poll(&mut caller), Poll::Ready(Err(PoolError::Refused(_)))));
+    assert_eq!((wakes.0.load(Relaxed), poll(&mut drain)), (1, Poll::Ready(0)));
+}
+
 #[test]
 fn an_idle_pool_is_drained_without_a_runtime() {
     let pool = pool(&Scripted::default(), 1);
@@ -602,4 +669,8 @@ async fn wait_and_use_times_are_exact() {
     let (wait, in_use) = (snapshot.wait.unwrap(), snapshot.in_use.unwrap());
     assert_eq!((wait.count, wait.max, in_use.count, in_use.max), (2, secs(2), 2, secs(2)));
     assert_eq!((snapshot.acquired, snapshot.utilisation), (2, 0.0));
+    // The time in which it lay idle is no use.
+    tokio::time::sleep(secs(5)).await;
+    drop(pool.acquire().await.unwrap());
+    assert_eq!(pool.snapshot().in_use.unwrap().max, secs(2));
 }
