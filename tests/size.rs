@@ -75,11 +75,11 @@ fn futures_stay_small() {
     let own = size_of_val(&body(1));
     let beyond = [
         ("measures only", size_of_val(&measured(1)), 112),
-        ("retry", size_of_val(&retried(1)), 256),
+        ("retry", size_of_val(&retried(1)), 224),
         ("circuit", size_of_val(&broken(1)), 112),
-        ("timeout", size_of_val(&timed(1)), 256),
+        ("timeout", size_of_val(&timed(1)), 224),
         ("circuit, retry, timeout, bulkhead", size_of_val(&four(1)), 256),
-        ("the same with a dynamic name", size_of_val(&four_named(1)), 304),
+        ("the same with a dynamic name", size_of_val(&four_named(1)), 256),
     ];
     for (policies, size, ceiling) in beyond {
         let beyond = size - own;

@@ -85,9 +85,9 @@ fn a_connection_takes_little_beside_the_body() {
 
 sizes! {
     bare: 160, #[resilient]
-    retry: 192, #[resilient(retry = 1)]
+    retry: 200, #[resilient(retry = 1)]
     circuit: 160, #[resilient(circuit = "sizes")]
-    timeout: 256, #[resilient(timeout_ms = 500)]
+    timeout: 224, #[resilient(timeout_ms = 500)]
     four_policies: 256, #[resilient(circuit = "sizes", retry = 1, timeout_ms = 500, bulkhead = 10)]
     fallback: 256, #[resilient(circuit = "sizes", retry = 1, timeout_ms = 500, bulkhead = 10, fallback = |_| Ok(1))]
 }

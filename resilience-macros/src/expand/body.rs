@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     grammar::{Group, Name, Policy},
-    item::mentions,
+    item::{mentions, mentions_word},
     shape::{Shape, delimited, renamed},
     types::without_impl_trait,
 };
@@ -74,33 +74,103 @@ impl Body<'_> {
         hygienic!(#p::format_args!(#literal #(#arguments)*))
     }
 
-    /// The call: `'call` is left by `return` with the body's answer, or with what stands in its way.
+    /// The call, from its first attempt to what the function leaves with.
     fn call(&self) -> TokenStream {
-        let p = self.p;
-        let round = self.round();
-        let again = self.policy.repeats();
+        let (p, output) = (self.p, &self.output);
+        let outcome = if self.is_judged_by_type() { self.runs() } else { self.steps() };
         let Some(fallback) = &self.policy.fallback else {
-            if !self.policy.can_refuse() {
-                return if again { hygienic!(loop { #round }) } else { round };
-            }
             let refuse = self.refuse();
-            let around = labelled(again, round);
             return hygienic! {
-                #refuse
-                let refusal = #around;
-                call.finish(false);
-                refuse(refusal)
+                let outcome = #outcome;
+                match outcome {
+                    #p::Ok(out) => out,
+                    #p::Err(refusal) => #refuse(refusal),
+                }
             };
         };
-        let output = &self.output;
-        let around = labelled(again, round);
         let answer = self.answer(fallback);
         hygienic! {
+            let outcome = #outcome;
             let shape = #p::Shape::<#output>::new();
-            let error = #around;
-            call.finish(true);
+            let error = {
+                #[allow(unused_imports)]
+                use #p::{ShapeOfAny as _, ShapeOfResult as _};
+                match (&&shape).split(outcome, &call) {
+                    #p::Ok(out) => return out,
+                    #p::Err(error) => error,
+                }
+            };
+            call.fall_back();
             #answer
         }
+    }
+
+    /// Whether all that happens to an attempt is known before it: then one future does it all.
+    fn is_judged_by_type(&self) -> bool {
+        let policy = self.policy;
+        let judged = policy.classify.is_some() || policy.retry_if.is_some() || policy.failure_if.is_some();
+        let prepared = self.lend.is_some() || policy.workers.is_some() || !self.clones.is_empty();
+        !judged && !prepared && !mentions_word(self.output.clone(), "_")
+    }
+
+    /// One future for each attempt, which admits it, runs it and settles it.
+    fn runs(&self) -> TokenStream {
+        let (p, output) = (self.p, &self.output);
+        let room = self.room();
+        let judge = self.judge(hygienic!(#p::Probe::<#output>::new()));
+        let block = self.block();
+        let run = hygienic!(call.run::<#p::#room, _, _>(#block, judge).await);
+        let outcome = if self.policy.repeats() {
+            hygienic!(loop { if let #p::Some(outcome) = #run { break outcome; } })
+        } else {
+            hygienic!(#p::once(#run, &mut call))
+        };
+        hygienic! {{
+            let judge = #judge;
+            #outcome
+        }}
+    }
+
+    /// Step by step, where something of the user's stands between the steps: `'call` is left with the body's answer, or
+    /// with what takes its place.
+    fn steps(&self) -> TokenStream {
+        let round = self.round();
+        if self.policy.repeats() { hygienic!('call: loop { #round }) } else { hygienic!('call: { #round }) }
+    }
+
+    /// The function that makes an answer of a refusal: the only bound on the return type, named once.
+    fn refuse(&self) -> TokenStream {
+        let (p, output) = (self.p, &self.output);
+        if !self.policy.can_refuse() {
+            return hygienic!(#p::never_refused::<#output>);
+        }
+        let p = self.at_output(p.clone());
+        let refuse = self.at_output(hygienic!(from_refusal));
+        hygienic!(<#output as #p::FromRefusal>::#refuse)
+    }
+
+    /// What judges outcomes of the type that `probe` is for.
+    fn judge(&self, probe: TokenStream) -> TokenStream {
+        let p = self.p;
+        hygienic! {{
+            let probe = #probe;
+            #[allow(unused_imports)]
+            use #p::probes::*;
+            (&&&&&&&probe).judge()
+        }}
+    }
+
+    /// The room for what an attempt may have to wait for, and for what bounds it.
+    fn room(&self) -> Ident {
+        let policy = self.policy;
+        let room = if policy.bulkhead.is_some() || policy.rate_limit.is_some() {
+            "WaitingRoom"
+        } else if policy.repeats() || policy.is_timed() {
+            "Timer"
+        } else {
+            "NoRoom"
+        };
+        Ident::new(room, Span::mixed_site())
     }
 
     /// One attempt with what stands before and behind it.
@@ -109,33 +179,28 @@ impl Body<'_> {
         let admit = self.admit();
         let attempt = self.attempt();
         let settle = self.settle();
-        let leave = self.leave();
         let again = self.policy.repeats();
         let answered = if again {
             hygienic! {
                 match #settle {
-                    #p::Next::Done => { #leave }
+                    #p::Next::Done => break 'call #p::Ok(out),
                     #p::Next::Retry => {}
                 }
             }
         } else {
             hygienic! {
                 let _ = #settle;
-                #leave
+                break 'call #p::Ok(out)
             }
         };
-        let backoff = again.then(|| hygienic!(call.backoff().await;));
         let on_thread = self.policy.workers.is_some();
         if !self.policy.is_timed() && self.lend.is_none() && !on_thread {
-            // The answer must be gone before the next attempt is waited for: it need not be `Send`.
-            let attempted = hygienic! {
+            return hygienic! {
+                #admit
                 let out = #attempt.await;
                 #answered
             };
-            let attempted = if again { hygienic!({ #attempted }) } else { attempted };
-            return hygienic!(#admit #attempted #backoff);
         }
-        let refusal = self.refused(hygienic!(refusal));
         let (outcome, close, settled) = match self.lend {
             None if on_thread => (hygienic!(#attempt.await), None, hygienic!(call.settle_refusal(&refusal))),
             None => (hygienic!(#attempt.await), None, hygienic!(call.settle_timeout())),
@@ -147,36 +212,26 @@ impl Body<'_> {
             ),
         };
         let cut_off = if again {
-            hygienic! {{
-                #close
+            hygienic! {
                 match #settled {
-                    #p::Next::Done => break 'call #refusal,
+                    #p::Next::Done => break 'call #p::Err(refusal),
                     #p::Next::Retry => {}
                 }
-            }}
+            }
         } else {
-            hygienic! {{
-                #close
+            hygienic! {
                 let _ = #settled;
-                #refusal
-            }}
-        };
-        let connect = self.lend.map(|lend| self.connect(lend, attempt));
-        let attempted = hygienic! {
-            match #outcome {
-                #p::Ok(out) => { #answered }
-                #p::Err(refusal) => #cut_off
+                break 'call #p::Err(refusal)
             }
         };
-        let attempted = if connect.is_some() && again {
-            hygienic!({ #connect #attempted })
-        } else {
-            hygienic!(#connect #attempted)
-        };
+        let connect = self.lend.map(|lend| self.connect(lend, attempt));
         hygienic! {
             #admit
-            #attempted
-            #backoff
+            #connect
+            match #outcome {
+                #p::Ok(out) => { #answered }
+                #p::Err(refusal) => { #close #cut_off }
+            }
         }
     }
 
@@ -210,36 +265,18 @@ impl Body<'_> {
 
     fn admit(&self) -> TokenStream {
         let p = self.p;
-        if !self.policy.can_refuse() {
-            return hygienic!(#p::admitted(call.try_admit()););
-        }
-        let refusal = self.refused(hygienic!(refusal));
-        if self.policy.bulkhead.is_none() && self.policy.rate_limit.is_none() {
-            return hygienic! {
-                if let #p::Err(refusal) = #p::passed(call.try_admit()) {
-                    break 'call #refusal;
-                }
-            };
-        }
+        let room = self.room();
         hygienic! {
-            match call.try_admit() {
-                #p::Admission::Admitted => {}
-                #p::Admission::Wait(place) => {
-                    if let #p::Err(refusal) = call.wait(place).await {
-                        break 'call #refusal;
-                    }
-                }
-                #p::Admission::Refused(refusal) => break 'call #refusal,
+            if let #p::Err(refusal) = call.admit::<#p::#room>().await {
+                break 'call #p::Err(refusal);
             }
         }
     }
 
-    /// The body, in a future of its own for this attempt.
-    fn attempt(&self) -> TokenStream {
+    /// The body as a future of its own, or as a job for a thread.
+    fn block(&self) -> TokenStream {
         let (p, output, body) = (self.p, &self.output, &self.shape.body);
-        let fresh: Vec<Ident> =
-            (0..self.clones.len()).map(|at| format_ident!("fresh_{at}", span = Span::mixed_site())).collect();
-        let clones = self.clones;
+        let (clones, fresh) = (self.clones, self.fresh());
         let bound = clones.iter().map(|name| {
             let binding = self.shape.bindings.iter().find(|binding| binding.name == *name);
             // The argument's own tokens: warnings about it are about what the user wrote.
@@ -273,26 +310,26 @@ impl Body<'_> {
         };
         let block = delimited(Delimiter::Brace, inner, body.span());
         if self.policy.workers.is_some() {
-            return self.with_clones(fresh, self.job(block));
+            // A closure that owns what it captures. Its errors are about the user's function.
+            return quote_spanned!(self.shape.asyncness=> move || -> #output #block);
         }
         let asyncness = syn::Token![async](self.shape.asyncness);
         let movement = (self.shape.owning && !self.is_shared()).then(|| hygienic!(move));
-        let attempt = if self.policy.is_timed() { hygienic!(attempt) } else { hygienic!(attempt_untimed) };
-        let attempted = hygienic!(call.#attempt(#asyncness #movement #block));
-        self.with_clones(fresh, attempted)
+        hygienic!(#asyncness #movement #block)
     }
 
-    /// The body on a thread: a closure that owns what it captures. Its errors are about the user's function.
-    fn job(&self, block: impl ToTokens) -> TokenStream {
-        let output = &self.output;
-        let work = Ident::new("work", self.shape.asyncness);
-        let closure = quote_spanned!(self.shape.asyncness=> move || -> #output #block);
-        hygienic!(call.#work(#closure))
-    }
-
-    /// The attempt with a fresh clone of each argument that is to be cloned.
-    fn with_clones(&self, fresh: Vec<Ident>, attempted: TokenStream) -> TokenStream {
-        let (p, clones) = (self.p, self.clones);
+    /// One attempt, which may run, with a fresh clone of each argument that is to be cloned.
+    fn attempt(&self) -> TokenStream {
+        let (p, clones, fresh) = (self.p, self.clones, self.fresh());
+        let block = self.block();
+        let attempted = if self.policy.workers.is_some() {
+            let work = Ident::new("work", self.shape.asyncness);
+            hygienic!(call.#work(#block))
+        } else if self.policy.is_timed() {
+            hygienic!(call.attempt(#block))
+        } else {
+            hygienic!(call.attempt_untimed(#block))
+        };
         if clones.is_empty() {
             return attempted;
         }
@@ -303,6 +340,11 @@ impl Body<'_> {
                 #attempted
             }
         }
+    }
+
+    /// The names of the fresh clones.
+    fn fresh(&self) -> Vec<Ident> {
+        (0..self.clones.len()).map(|at| format_ident!("fresh_{at}", span = Span::mixed_site())).collect()
     }
 
     /// Whether anything but one attempt looks at the arguments.
@@ -317,17 +359,14 @@ impl Body<'_> {
     /// What the outcome means, told to the call.
     fn settle(&self) -> TokenStream {
         let p = self.p;
-        let class = match &self.policy.classify {
+        let probed = self.judge(hygienic!(#p::Probe::of(&out)));
+        let verdict = match &self.policy.classify {
             Some(judge) => {
                 let judge = self.users(judge);
                 let out = self.at_output(hygienic!(&out));
-                hygienic!(#p::classify(#out, #judge))
+                hygienic!(#p::classified(&out, #probed, #p::classify(#out, #judge)))
             }
-            None => hygienic! {{
-                #[allow(unused_imports)]
-                use #p::{ProbeAny as _, ProbeClassify as _, ProbeDeref as _, ProbeError as _, ProbeShape as _};
-                (&&&&&#p::Probe(&out)).class()
-            }},
+            None => hygienic!(#p::verdict(&out, #probed)),
         };
         let judged = [
             ("retry_if", self.policy.retry_if.as_ref().map(|(_, judge)| judge)),
@@ -340,69 +379,10 @@ impl Body<'_> {
         });
         let give_back = self.lend.map(|_| hygienic!(#p::give_back(lent, &verdict);));
         hygienic! {{
-            let verdict = call.user(|| {
-                let cause = {
-                    #[allow(unused_imports)]
-                    use #p::{CauseOfAny as _, CauseOfDisplay as _};
-                    (&&#p::Cause(&out)).text()
-                };
-                #p::verdict(#class, cause) #(#judged)*
-            });
+            let verdict = call.user(|| #verdict #(#judged)*);
             #give_back
             call.settle(verdict)
         }}
-    }
-
-    /// Gives the body's answer, unless a fallback is to give another.
-    fn leave(&self) -> TokenStream {
-        let p = self.p;
-        match (&self.policy.fallback, self.policy.can_refuse()) {
-            (Some(_), _) => {
-                let failed = hygienic!(break 'call error);
-                hygienic! {
-                    #[allow(unused_imports)]
-                    use #p::{ShapeOfAny as _, ShapeOfResult as _};
-                    match (&&shape).split(out, &call) {
-                        #p::Ok(out) => {
-                            call.finish(false);
-                            return out;
-                        }
-                        #p::Err(error) => #failed,
-                    }
-                }
-            }
-            (None, false) if !self.policy.repeats() => hygienic! {
-                call.finish(false);
-                out
-            },
-            (None, _) => hygienic! {
-                call.finish(false);
-                return out;
-            },
-        }
-    }
-
-    /// `refusal` as `'call` gives it.
-    fn refused(&self, refusal: TokenStream) -> TokenStream {
-        let p = self.p;
-        if self.policy.fallback.is_none() {
-            return refusal;
-        }
-        hygienic! {{
-            #[allow(unused_imports)]
-            use #p::{ShapeOfAny as _, ShapeOfResult as _};
-            (&&shape).refused(#refusal)
-        }}
-    }
-
-    /// `refuse`: the only bound on the return type, named once.
-    fn refuse(&self) -> TokenStream {
-        let (p, output) = (self.p, &self.output);
-        let p = self.at_output(p.clone());
-        let refuse = self.at_output(hygienic!(from_refusal));
-        quote_spanned! {Span::mixed_site()=>
-            let refuse = <#output as #p::FromRefusal>::#refuse;
-        }
     }
 
     /// What the fallback answers with.
@@ -444,10 +424,6 @@ impl Body<'_> {
     fn at_output(&self, tokens: TokenStream) -> TokenStream {
         located(tokens, self.shape.output.span())
     }
-}
-
-fn labelled(again: bool, round: TokenStream) -> TokenStream {
-    if again { hygienic!('call: loop { #round }) } else { hygienic!('call: { #round }) }
 }
 
 /// How a fallback is asked.

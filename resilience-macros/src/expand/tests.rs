@@ -16,7 +16,7 @@ fn assert_error(arguments: &str, item: &str, message: &str) {
 }
 
 #[test]
-fn a_bare_site_is_begun_admitted_settled_and_finished() {
+fn a_bare_site_is_begun_and_run() {
     assert_eq!(
         expanded("", "async fn f(a: u8) -> u8 { a }"),
         "#[doc=\"\"]#[doc=\"**Resilience:**measuredonly.\"]asyncfnf(a:u8)->u8{\
@@ -27,18 +27,15 @@ fn a_bare_site_is_begun_admitted_settled_and_finished() {
          ::resilience_runtime::__private::column!())))};\
          ::resilience_runtime::__private::declare!(__RESILIENT_SITE);\
          letmutcall=__RESILIENT_SITE.begin();\
-         ::resilience_runtime::__private::admitted(call.try_admit());\
-         letout=call.attempt_untimed(asyncmove{\
+         letoutcome={letjudge={letprobe=::resilience_runtime::__private::Probe::<u8>::new();\
+         #[allow(unused_imports)]use::resilience_runtime::__private::probes::*;(&&&&&&&probe).judge()};\
+         ::resilience_runtime::__private::once(call.run::<::resilience_runtime::__private::NoRoom,_,_>(asyncmove{\
          #[allow(unreachable_code)]match::resilience_runtime::__private::None::<u8>{\
          ::resilience_runtime::__private::Some(never)=>returnnever,::resilience_runtime::__private::None=>{}}\
-         #[allow(unused_braces)]{a}}).await;\
-         let_={letverdict=call.user(||{\
-         letcause={#[allow(unused_imports)]use::resilience_runtime::__private::{CauseOfAnyas_,CauseOfDisplayas_};\
-         (&&::resilience_runtime::__private::Cause(&out)).text()};\
-         ::resilience_runtime::__private::verdict({#[allow(unused_imports)]\
-         use::resilience_runtime::__private::{ProbeAnyas_,ProbeClassifyas_,ProbeDerefas_,ProbeErroras_,ProbeShapeas_};\
-         (&&&&&::resilience_runtime::__private::Probe(&out)).class()},cause)});call.settle(verdict)};\
-         call.finish(false);out}"
+         #[allow(unused_braces)]{a}},judge).await,&mutcall)};\
+         matchoutcome{::resilience_runtime::__private::Ok(out)=>out,\
+         ::resilience_runtime::__private::Err(refusal)=>\
+         ::resilience_runtime::__private::never_refused::<u8>(refusal),}}"
     );
 }
 

@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::{Call, IN_USER_CODE};
+use super::{ADMITTED, Call, IN_USER_CODE, OVERDUE};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
@@ -48,7 +48,10 @@ impl<F: Future> Future for Attempt<'_, '_, F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        poll_attempt(this.call, this.body, this.sleep, cx)
+        if let Poll::Ready(output) = poll_body(this.call, this.body, cx) {
+            return Poll::Ready(Ok(output));
+        }
+        this.call.poll_limit(this.sleep, cx).map(|()| Err(this.call.overdue()))
     }
 }
 
@@ -58,40 +61,34 @@ impl<F> fmt::Debug for Attempt<'_, '_, F> {
     }
 }
 
-/// Polls the user's future, then the clock.
+/// Polls the user's future.
 ///
-/// Once it is answered or out of time it is dropped, and its destructor is the user's code as well: the flag stays set
-/// until the call is settled.
+/// Once it has answered it is dropped, and its destructor is the user's code as well: the flag stays set until the call
+/// is settled.
 #[inline]
-pub(crate) fn poll_attempt<F: Future>(
+pub(crate) fn poll_body<F: Future>(
     call: &mut Call<'_>,
     body: Pin<&mut F>,
-    sleep: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
-) -> Poll<Result<F::Output, ResilienceError>> {
-    match poll_body(call, body, cx) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => {
-            let deadline = call.attempt_deadline();
-            match poll_deadline(call.attempt_begun, deadline, sleep, cx) {
-                Poll::Ready(()) => {
-                    call.flags |= IN_USER_CODE;
-                    Poll::Ready(Err(call.timed_out(deadline)))
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        }
-    }
-}
-
-#[inline]
-fn poll_body<F: Future>(call: &mut Call<'_>, body: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<F::Output> {
+) -> Poll<F::Output> {
     call.flags |= IN_USER_CODE;
     let polled = body.poll(cx);
     if polled.is_pending() {
         call.flags &= !IN_USER_CODE;
     }
     polled
+}
+
+impl Call<'_> {
+    /// Whether the time of the attempt under way is over, or will be. What is over is about to be dropped, which is the
+    /// user's code. Not generic, so that it is compiled once.
+    pub(crate) fn poll_limit(&mut self, sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+        let over = poll_deadline(self.attempt_begun, self.attempt_deadline(), sleep, cx);
+        if over.is_ready() {
+            self.flags = self.flags & !ADMITTED | IN_USER_CODE | OVERDUE;
+        }
+        over
+    }
 }
 
 /// Arms the timer at its first poll; `since` is a moment shortly before. Not generic, so that it is compiled once.

@@ -19,18 +19,21 @@
 
 mod attempt;
 mod lend;
+mod pause;
+mod run;
 mod verdict;
-mod wait;
 mod work;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-pub(crate) use self::attempt::poll_attempt;
+pub(crate) use self::attempt::poll_body;
+use self::pause::Waiting;
 pub use self::{
     attempt::{Attempt, UntimedAttempt},
     lend::{Lent, ManagerFailure, NoConnection, give_back},
-    verdict::Verdict,
-    wait::{BackoffSleep, Wait, Waiting},
+    pause::{Admit, NoRoom, Parts, Room, Timer, WaitingRoom},
+    run::Run,
+    verdict::{Judge, Verdict},
 };
 use crate::{
     circuit::{Outcome, Ticket},
@@ -45,17 +48,25 @@ use crate::{
 };
 
 /// A slot of the bulkhead is held.
-const HOLDS_SLOT: u8 = 1;
+const HOLDS_SLOT: u16 = 1;
 /// The user's code runs at this moment.
-const IN_USER_CODE: u8 = 1 << 1;
+const IN_USER_CODE: u16 = 1 << 1;
 /// The call has its result and is counted.
-const SETTLED: u8 = 1 << 2;
+const SETTLED: u16 = 1 << 2;
 /// The last failure was not retried because no retry was left.
-const EXHAUSTED: u8 = 1 << 3;
-/// The call was not admitted at once.
-const HINDERED: u8 = 1 << 5;
+const EXHAUSTED: u16 = 1 << 3;
 /// A permit of the circuit is held.
-const HOLDS_PERMIT: u8 = 1 << 4;
+const HOLDS_PERMIT: u16 = 1 << 4;
+/// The call was not admitted at once.
+const HINDERED: u16 = 1 << 5;
+/// The attempt may run, or runs.
+const ADMITTED: u16 = 1 << 6;
+/// The next attempt is not due yet.
+const BACKING_OFF: u16 = 1 << 7;
+/// The attempt ran out of time, and is to be settled when its future is gone.
+const OVERDUE: u16 = 1 << 8;
+/// The call has a place in a queue or a reservation.
+const WAITING: u16 = 1 << 9;
 
 /// A call under way.
 ///
@@ -73,17 +84,17 @@ pub struct Call<'h> {
     /// Of the permit, while one is held.
     ticket: Ticket,
     attempts: u32,
-    flags: u8,
+    flags: u16,
 }
 
 /// The answer of [`Call::try_admit`].
 #[derive(Debug)]
-pub enum Admission {
+enum Admission {
     /// The attempt may run.
     Admitted,
     /// Something refused; the call is over.
     Refused(ResilienceError),
-    /// The call has a place in a queue or a reservation; await [`Call::wait`].
+    /// The call has a place in a queue or a reservation.
     Wait(Waiting),
 }
 
@@ -92,7 +103,7 @@ pub enum Admission {
 pub enum Next {
     /// The result is final.
     Done,
-    /// Await [`Call::backoff`], then try again.
+    /// Try again; whatever admits the next attempt waits until it is due.
     Retry,
 }
 
@@ -113,7 +124,8 @@ impl<'h> Call<'h> {
     }
 
     /// Passes the chain in order: circuit peek, rate limit, bulkhead, circuit permit.
-    pub fn try_admit(&mut self) -> Admission {
+    #[inline]
+    fn try_admit(&mut self) -> Admission {
         if self.attempts > 0 {
             self.attempt_begun = clock::now();
         }
@@ -134,7 +146,10 @@ impl<'h> Call<'h> {
             return self.pass_bulkhead(None);
         };
         match limiter.reserve(now, self.remaining(now).min(limiter.wait())) {
-            Ok(reservation) if reservation.waits => self.waits(Waiting::turn(reservation)),
+            Ok(reservation) if reservation.waits => {
+                let limiter = Arc::clone(limiter);
+                self.waits(Waiting::Turn(limiter, Some(reservation)))
+            }
             Ok(reservation) => self.pass_bulkhead(Some(reservation)),
             Err(error) => self.refused(error),
         }
@@ -167,7 +182,10 @@ impl<'h> Call<'h> {
             return self.admitted();
         };
         match bulkhead.enter(|| self.attempt_begun) {
-            Ok(place) => self.waits(Waiting::slot(place)),
+            Ok(place) => {
+                let bulkhead = Arc::clone(bulkhead);
+                self.waits(Waiting::Slot(bulkhead, place))
+            }
             Err(error) => {
                 self.give_back(reservation);
                 self.refused(error)
@@ -226,22 +244,23 @@ impl<'h> Call<'h> {
             self.count_attempt();
         }
         self.attempts = self.attempts.saturating_add(1);
+        self.flags |= ADMITTED;
         Admission::Admitted
     }
 
     /// Records an attempt's result, gives back what it held, and decides what comes next.
-    #[inline]
     pub fn settle(&mut self, verdict: Verdict<'_>) -> Next {
-        self.flags &= !IN_USER_CODE;
         if verdict.is_success() {
             self.succeed();
             return Next::Done;
         }
+        self.flags &= !IN_USER_CODE;
         self.settle_other(verdict)
     }
 
     /// What nearly every attempt comes to.
     fn succeed(&mut self) {
+        self.flags &= !IN_USER_CODE;
         let now = clock::now();
         let stripe = stripe::current();
         self.release_slot(stripe);
@@ -295,7 +314,7 @@ impl<'h> Call<'h> {
     /// Records an attempt that ran out of time. The attempt's future must be gone.
     #[cold]
     pub fn settle_timeout(&mut self) -> Next {
-        self.flags &= !IN_USER_CODE;
+        self.flags &= !(IN_USER_CODE | OVERDUE);
         let now = clock::now();
         let stripe = stripe::current();
         self.release_slot(stripe);
@@ -309,6 +328,13 @@ impl<'h> Call<'h> {
             .bus
             .emit(|| Event::Refused { site: handles.stats.label().clone(), kind: ErrorKind::TimedOut });
         Next::Done
+    }
+
+    /// Settles an attempt that ran out of time, and says what it leaves with if there is no other.
+    #[cold]
+    pub(crate) fn cut_off(&mut self) -> (Next, ResilienceError) {
+        let refusal = self.overdue();
+        (self.settle_timeout(), refusal)
     }
 
     /// Whether there will be another attempt; asks the number of attempts, the deadline, the circuit and last the
@@ -352,6 +378,7 @@ impl<'h> Call<'h> {
         });
         self.delay = clock::nanos(delay);
         self.attempt_begun = resumed;
+        self.flags = self.flags & !ADMITTED | BACKING_OFF;
         true
     }
 
@@ -395,14 +422,12 @@ impl<'h> Call<'h> {
         self.handles.stats.conclude(count, now.nanos_since(self.begun), stripe);
     }
 
-    /// Ends the call. `fell_back` says that a fallback answers in its place; it runs after this.
-    #[inline]
-    pub fn finish(&mut self, fell_back: bool) {
-        if fell_back {
-            let handles = &*self.handles;
-            handles.stats.count(SiteCount::Fallbacks);
-            handles.bus.emit(|| Event::FellBack { site: handles.stats.label().clone() });
-        }
+    /// Counts that a fallback answers in the call's place; it runs after this.
+    #[cold]
+    pub fn fall_back(&self) {
+        let handles = &*self.handles;
+        handles.stats.count(SiteCount::Fallbacks);
+        handles.bus.emit(|| Event::FellBack { site: handles.stats.label().clone() });
     }
 
     /// Attempts begun so far.
@@ -435,6 +460,12 @@ impl<'h> Call<'h> {
             (_, attempt) => attempt.unwrap_or_default(),
         };
         ResilienceError::TimedOut { site: handles.stats.label().clone(), after }
+    }
+
+    /// The error of an attempt whose time is over.
+    #[cold]
+    fn overdue(&self) -> ResilienceError {
+        self.timed_out(self.attempt_deadline())
     }
 
     /// When the whole call is over.

@@ -4,6 +4,18 @@ use std::fmt;
 
 use crate::{circuit::Outcome, class::ErrorClass};
 
+/// Judges the outcomes `R` of a site. Has no value of its own: a site's judge is a type.
+pub trait Judge<R> {
+    /// Whether there is nothing to judge.
+    fn is_success(out: &R) -> bool;
+
+    /// The class of the failure, `None` for a success.
+    fn class(out: &R) -> Option<ErrorClass>;
+
+    /// The error, to be displayed if it trips a circuit.
+    fn cause(out: &R) -> Option<&dyn fmt::Display>;
+}
+
 /// What an attempt's result means to the circuit, to the retry and to the site's counts.
 #[derive(Clone, Copy)]
 #[must_use = "a verdict does nothing until a call is settled with it"]
@@ -32,6 +44,11 @@ impl<'a> Verdict<'a> {
             ErrorClass::RetryAfter(_) | ErrorClass::Transient => (Outcome::Failure, Some(class)),
         };
         Self { outcome, retry, failed: true, cause, class: Some(class) }
+    }
+
+    /// What a site's judge says.
+    pub(crate) fn of<R, J: Judge<R>>(out: &'a R) -> Self {
+        J::class(out).map_or(Self::success(), |class| Self::error(class, J::cause(out)))
     }
 
     /// Whether nothing is left to do but to count.

@@ -9,10 +9,9 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
 
 use crate::{
-    call::{Admission, Call, Next, Verdict, Waiting, poll_attempt},
+    call::{Call, Next, Room, Verdict, WaitingRoom, poll_body},
     class::ErrorClass,
     error::CallError,
 };
@@ -21,54 +20,25 @@ pin_project! {
     /// An operation on its way through a [`Policy`](super::Policy). Made by [`Policy::run`](super::Policy::run).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct PolicyRun<'p, Op, Fut, E, C = fn(&E) -> ErrorClass> {
-        running: Option<Running<'p>>,
-        operation: Op,
-        classify: C,
-        stage: Stage,
         #[pin]
         attempt: Option<Fut>,
         #[pin]
-        sleep: Option<Sleep>,
+        room: WaitingRoom,
+        call: Option<Call<'p>>,
+        operation: Op,
+        classify: C,
         error: PhantomData<fn(&E)>,
     }
-}
-
-/// A call, and what it waits for.
-struct Running<'p> {
-    call: Call<'p>,
-    waiting: Option<Waiting>,
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.call.stop_waiting(&mut self.waiting);
-    }
-}
-
-/// What the run does next.
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// Ask to be let through.
-    Admit,
-    /// Poll the attempt.
-    Attempt,
-    /// Sleep until the next attempt.
-    Backoff,
-    /// Make the attempt's future.
-    Launch,
-    /// Wait for a turn or a slot.
-    Wait,
 }
 
 impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     pub(super) fn begin(call: Call<'p>, operation: Op) -> Self {
         Self {
-            running: Some(Running { call, waiting: None }),
+            call: Some(call),
             operation,
             classify: |_| ErrorClass::Transient,
-            stage: Stage::Admit,
             attempt: None,
-            sleep: None,
+            room: WaitingRoom::default(),
             error: PhantomData,
         }
     }
@@ -76,12 +46,11 @@ impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     /// Judges errors by this function instead of taking all of them for transient.
     pub fn classify<C: FnMut(&E) -> ErrorClass>(self, classify: C) -> PolicyRun<'p, Op, Fut, E, C> {
         PolicyRun {
-            running: self.running,
+            call: self.call,
             operation: self.operation,
             classify,
-            stage: self.stage,
             attempt: self.attempt,
-            sleep: self.sleep,
+            room: self.room,
             error: PhantomData,
         }
     }
@@ -100,77 +69,59 @@ where
     /// If polled after it has answered.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let Running { call, waiting } = this.running.as_mut().expect("polled after it has answered");
+        let call = this.call.as_mut().expect("polled after it has answered");
         let result = loop {
-            match *this.stage {
-                // ## Admit => (Launch | Wait | refused)
-                Stage::Admit => match call.try_admit() {
-                    Admission::Admitted => *this.stage = Stage::Launch,
-                    Admission::Wait(place) => {
-                        *waiting = Some(place);
-                        *this.stage = Stage::Wait;
-                    }
-                    Admission::Refused(error) => break Err(error.into()),
-                },
-                // ## Wait => (Launch | refused)
-                Stage::Wait => match ready!(call.poll_wait(waiting, this.sleep.as_mut(), cx)) {
-                    Ok(()) => *this.stage = Stage::Launch,
-                    Err(error) => break Err(error.into()),
-                },
-                // ## Launch => Attempt
-                Stage::Launch => {
-                    this.sleep.set(None);
-                    let attempt = call.user(&mut *this.operation);
-                    this.attempt.set(Some(attempt));
-                    *this.stage = Stage::Attempt;
+            // ## Admitting => (Attempt | refused)
+            let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
+                if let Err(refusal) = ready!(call.poll_admit(this.room.as_mut().parts(), cx)) {
+                    break Err(refusal.into());
                 }
-                // ## Attempt => (Backoff | answered): the attempt's future is gone before anything is given back.
-                Stage::Attempt => {
-                    let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
-                        *this.stage = Stage::Admit;
-                        continue;
-                    };
-                    let answer = ready!(poll_attempt(call, attempt, this.sleep.as_mut(), cx));
-                    this.attempt.set(None);
-                    this.sleep.set(None);
-                    let (next, result) = match answer {
-                        Ok(Ok(value)) => (call.settle(Verdict::success()), Ok(value)),
-                        Ok(Err(error)) => {
-                            let class = call.user(|| (this.classify)(&error));
-                            let next = call.settle(Verdict::error(class, None));
-                            let attempts = call.attempts();
-                            let error = if call.exhausted() {
-                                CallError::RetriesExhausted { attempts, last: error }
-                            } else {
-                                CallError::Failed(error)
-                            };
-                            (next, Err(error))
-                        }
-                        Err(timeout) => (call.settle_timeout(), Err(timeout.into())),
-                    };
-                    match next {
-                        Next::Done => break result,
-                        Next::Retry => *this.stage = Stage::Backoff,
+                let attempt = call.user(&mut *this.operation);
+                this.attempt.set(Some(attempt));
+                continue;
+            };
+            // ## Attempt => (Admitting | answered): the attempt's future is gone before anything is given back.
+            let answer = match poll_body(call, attempt, cx) {
+                Poll::Ready(answer) => Some(answer),
+                Poll::Pending => {
+                    if let Some(timer) = this.room.as_mut().parts().timer {
+                        ready!(call.poll_limit(timer, cx));
+                    }
+                    None
+                }
+            };
+            this.attempt.set(None);
+            this.room.set(WaitingRoom::default());
+            match answer {
+                Some(Ok(value)) => {
+                    call.settle(Verdict::success());
+                    break Ok(value);
+                }
+                Some(Err(error)) => {
+                    let class = call.user(|| (this.classify)(&error));
+                    if call.settle(Verdict::error(class, None)) == Next::Done {
+                        let attempts = call.attempts();
+                        break Err(if call.exhausted() {
+                            CallError::RetriesExhausted { attempts, last: error }
+                        } else {
+                            CallError::Failed(error)
+                        });
                     }
                 }
-                // ## Backoff => Admit
-                Stage::Backoff => {
-                    ready!(call.poll_backoff(this.sleep.as_mut(), cx));
-                    this.sleep.set(None);
-                    *this.stage = Stage::Admit;
+                None => {
+                    if let (Next::Done, refusal) = call.cut_off() {
+                        break Err(refusal.into());
+                    }
                 }
             }
         };
-        *this.running = None;
+        *this.call = None;
         Poll::Ready(result)
     }
 }
 
 impl<Op, Fut, E, C> fmt::Debug for PolicyRun<'_, Op, Fut, E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicyRun")
-            .field("call", &self.running.as_ref().map(|running| &running.call))
-            .field("stage", &self.stage)
-            .finish_non_exhaustive()
+        f.debug_struct("PolicyRun").field("call", &self.call).finish_non_exhaustive()
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// The return type of an annotated function, as a value to call methods on.
 ///
-/// `(&&shape).method()` finds [`ShapeOfResult`] for a `Result` and [`ShapeOfAny`] for everything else.
+/// `(&&shape).split(..)` finds [`ShapeOfResult`] for a `Result` and [`ShapeOfAny`] for everything else.
 pub struct Shape<R>(PhantomData<fn() -> R>);
 
 impl<R> Shape<R> {
@@ -46,20 +46,20 @@ impl<R> fmt::Debug for Shape<R> {
 
 /// A `Result` fails with [`CallError`]: refused, failed, or failed once too often.
 pub trait ShapeOfResult<T, E> {
-    /// What a fallback is given for a refusal.
-    fn refused(&self, refusal: ResilienceError) -> CallError<E> {
-        CallError::Refused(refusal)
-    }
-
-    /// The answer, or what a fallback is given for an error.
+    /// The answer, or what a fallback is given.
     #[allow(clippy::missing_errors_doc)]
-    fn split(&self, out: Result<T, E>, call: &Call<'_>) -> Result<Result<T, E>, CallError<E>> {
-        match out {
-            Ok(value) => Ok(Ok(value)),
-            Err(last) if call.exhausted() => {
+    fn split(
+        &self,
+        outcome: Result<Result<T, E>, ResilienceError>,
+        call: &Call<'_>,
+    ) -> Result<Result<T, E>, CallError<E>> {
+        match outcome {
+            Ok(Ok(value)) => Ok(Ok(value)),
+            Ok(Err(last)) if call.exhausted() => {
                 Err(CallError::RetriesExhausted { attempts: call.attempts(), last })
             }
-            Err(error) => Err(CallError::Failed(error)),
+            Ok(Err(error)) => Err(CallError::Failed(error)),
+            Err(refusal) => Err(CallError::Refused(refusal)),
         }
     }
 }
@@ -68,15 +68,10 @@ impl<T, E> ShapeOfResult<T, E> for &Shape<Result<T, E>> {}
 
 /// Everything else can only be refused.
 pub trait ShapeOfAny<R> {
-    /// What a fallback is given for a refusal.
-    fn refused(&self, refusal: ResilienceError) -> ResilienceError {
-        refusal
-    }
-
-    /// The answer.
+    /// The answer, or what a fallback is given.
     #[allow(clippy::missing_errors_doc)]
-    fn split(&self, out: R, _: &Call<'_>) -> Result<R, ResilienceError> {
-        Ok(out)
+    fn split(&self, outcome: Result<R, ResilienceError>, _: &Call<'_>) -> Result<R, ResilienceError> {
+        outcome
     }
 }
 

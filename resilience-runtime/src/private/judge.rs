@@ -1,66 +1,207 @@
 //! What an outcome means, found by autoref.
 //!
-//! `(&&&&&Probe(&out)).class()` takes the first that fits of
+//! `(&&&&&&&Probe::<R>::new()).judge()` is the first that fits of
 //!
-//! 1. [`ProbeClassify`]: a `Result` whose error implements [`Classify`];
-//! 2. [`ProbeError`]: a `Result` whose error is a [`std::error::Error`], searched for a nested refusal;
-//! 3. [`ProbeDeref`]: a `Result` whose error derefs to `dyn Error` (`anyhow::Error`, shared boxes), searched likewise;
-//! 4. [`ProbeShape`]: any other `Result`, and `Option`;
-//! 5. [`ProbeAny`]: everything else, which never fails.
+//! 1. [`ByClassifyShown`]: a `Result` whose error implements [`Classify`] and [`Display`];
+//! 2. [`ByClassify`]: one whose error implements [`Classify`] alone;
+//! 3. [`ByError`]: a `Result` whose error is a [`std::error::Error`], searched for a nested refusal;
+//! 4. [`ByDeref`]: a `Result` whose error derefs to `dyn Error` (`anyhow::Error`, shared boxes), searched likewise;
+//! 5. [`ByShapeShown`]: any other `Result` whose error implements [`Display`];
+//! 6. [`ByShape`]: any other `Result`, and `Option`;
+//! 7. [`ByNothing`]: everything else, which never fails.
 //!
-//! No impl has a lifetime bound: method lookup erases lifetimes, so a level would be chosen and then fail. In a function
-//! that is generic over its error only the declared bounds count.
+//! One search finds both the class of an error and whether it has a text, because each costs every annotated function
+//! time to compile. No impl has a lifetime bound: method lookup erases lifetimes, so a level would be chosen and then
+//! fail. In a function that is generic over its error only the declared bounds count.
 
-use std::{error::Error, fmt::Display, ops::Deref};
+use std::{error::Error, fmt, fmt::Display, marker::PhantomData, ops::Deref};
 
 use crate::{
-    call::Verdict,
+    call::{Judge, Verdict},
     class::{Classify, ErrorClass},
 };
 
-/// An outcome to be judged.
-#[derive(Debug)]
-pub struct Probe<'a, R>(pub &'a R);
+/// The outcomes of a site, whose judge is to be found.
+pub struct Probe<R>(PhantomData<fn() -> R>);
 
-/// First choice: the error says it itself.
-pub trait ProbeClassify {
-    /// The class of the failure, `None` for a success.
-    fn class(&self) -> Option<ErrorClass>;
-}
+impl<R> Probe<R> {
+    /// For outcomes of this type.
+    #[allow(clippy::new_without_default)]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
 
-impl<T, E: Classify> ProbeClassify for &&&&Probe<'_, Result<T, E>> {
-    fn class(&self) -> Option<ErrorClass> {
-        self.0.as_ref().err().map(E::classify)
+    /// For outcomes like this one.
+    #[must_use]
+    pub const fn of(_: &R) -> Self {
+        Self(PhantomData)
     }
 }
 
-/// Second choice: whatever caused the error may be a refusal.
-pub trait ProbeError {
-    /// The class of the failure, `None` for a success.
-    fn class(&self) -> Option<ErrorClass>;
-}
-
-impl<T, E: Error> ProbeError for &&&Probe<'_, Result<T, E>> {
-    fn class(&self) -> Option<ErrorClass> {
-        let error = self.0.as_ref().err()?;
-        Some(error.source().map_or(ErrorClass::Transient, ErrorClass::of_chain))
+impl<R> fmt::Debug for Probe<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Probe")
     }
 }
 
-/// Third choice: the same for errors that only point to one.
-pub trait ProbeDeref {
-    /// The class of the failure, `None` for a success.
-    fn class(&self) -> Option<ErrorClass>;
+macro_rules! judges {
+    ($($(#[$doc:meta])* $judge:ident, $probe:ident: [$($bounds:tt)*] $probed:ty;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $judge;
+
+            #[doc = concat!("Finds [`", stringify!($judge), "`].")]
+            pub trait $probe {
+                /// The judge.
+                fn judge(&self) -> $judge {
+                    $judge
+                }
+            }
+
+            impl<$($bounds)*> $probe for $probed {}
+        )*
+    };
 }
 
-impl<T, E: Deref<Target = D>, D: AsError + ?Sized> ProbeDeref for &&Probe<'_, Result<T, E>> {
-    fn class(&self) -> Option<ErrorClass> {
-        let error = self.0.as_ref().err()?;
-        Some(ErrorClass::of_chain(error.as_error()))
+judges! {
+    /// First choice: the error says it itself.
+    ByClassifyShown, ProbeClassifyShown: [T, E: Classify + Display] &&&&&&Probe<Result<T, E>>;
+    /// Second choice: it does, but cannot be displayed.
+    ByClassify, ProbeClassify: [T, E: Classify] &&&&&Probe<Result<T, E>>;
+    /// Third choice: whatever caused the error may be a refusal.
+    ByError, ProbeError: [T, E: Error] &&&&Probe<Result<T, E>>;
+    /// Fourth choice: the same for errors that only point to one.
+    ByDeref, ProbeDeref: [T, E: Deref<Target = D> + Display, D: AsError + ?Sized] &&&Probe<Result<T, E>>;
+    /// Fifth choice: a failure of which only the text is known.
+    ByShapeShown, ProbeShapeShown: [T, E: Display] &&Probe<Result<T, E>>;
+    /// Sixth choice: a failure of which nothing is known.
+    ByShape, ProbeShape: [R: CanFail] &Probe<R>;
+    /// Last choice: not a shape that can fail.
+    ByNothing, ProbeNothing: [R] Probe<R>;
+}
+
+/// The judges of a `Result`. It has no parameters, so that nobody else can make [`ByNothing`] one of them.
+pub trait OfResults {}
+
+impl OfResults for ByClassifyShown {}
+impl OfResults for ByClassify {}
+impl OfResults for ByError {}
+impl OfResults for ByDeref {}
+impl OfResults for ByShapeShown {}
+impl OfResults for ByShape {}
+
+/// What is known of an error of type `E`.
+pub trait JudgeError<E> {
+    /// Its class.
+    fn class(_: &E) -> ErrorClass {
+        ErrorClass::Transient
+    }
+
+    /// Its text.
+    fn cause(_: &E) -> Option<&dyn Display> {
+        None
     }
 }
 
-/// The trait objects that [`ProbeDeref`] can search.
+impl<E: Classify + Display> JudgeError<E> for ByClassifyShown {
+    fn class(error: &E) -> ErrorClass {
+        error.classify()
+    }
+
+    fn cause(error: &E) -> Option<&dyn Display> {
+        Some(error)
+    }
+}
+
+impl<E: Classify> JudgeError<E> for ByClassify {
+    fn class(error: &E) -> ErrorClass {
+        error.classify()
+    }
+}
+
+impl<E: Error> JudgeError<E> for ByError {
+    fn class(error: &E) -> ErrorClass {
+        error.source().map_or(ErrorClass::Transient, ErrorClass::of_chain)
+    }
+
+    fn cause(error: &E) -> Option<&dyn Display> {
+        Some(error)
+    }
+}
+
+impl<E: Deref<Target = D> + Display, D: AsError + ?Sized> JudgeError<E> for ByDeref {
+    fn class(error: &E) -> ErrorClass {
+        ErrorClass::of_chain(error.as_error())
+    }
+
+    fn cause(error: &E) -> Option<&dyn Display> {
+        Some(error)
+    }
+}
+
+impl<E: Display> JudgeError<E> for ByShapeShown {
+    fn cause(error: &E) -> Option<&dyn Display> {
+        Some(error)
+    }
+}
+
+impl<E> JudgeError<E> for ByShape {}
+
+impl<T, E, J: JudgeError<E> + OfResults> Judge<Result<T, E>> for J {
+    #[inline]
+    fn is_success(out: &Result<T, E>) -> bool {
+        out.is_ok()
+    }
+
+    fn class(out: &Result<T, E>) -> Option<ErrorClass> {
+        out.as_ref().err().map(J::class)
+    }
+
+    fn cause(out: &Result<T, E>) -> Option<&dyn Display> {
+        out.as_ref().err().and_then(J::cause)
+    }
+}
+
+impl<T> Judge<Option<T>> for ByShape {
+    #[inline]
+    fn is_success(out: &Option<T>) -> bool {
+        out.is_some()
+    }
+
+    fn class(out: &Option<T>) -> Option<ErrorClass> {
+        out.is_none().then_some(ErrorClass::Transient)
+    }
+
+    fn cause(_: &Option<T>) -> Option<&dyn Display> {
+        None
+    }
+}
+
+impl<R> Judge<R> for ByNothing {
+    #[inline]
+    fn is_success(_: &R) -> bool {
+        true
+    }
+
+    fn class(_: &R) -> Option<ErrorClass> {
+        None
+    }
+
+    fn cause(_: &R) -> Option<&dyn Display> {
+        None
+    }
+}
+
+/// The shapes that can fail.
+pub trait CanFail {}
+
+impl<T, E> CanFail for Result<T, E> {}
+
+impl<T> CanFail for Option<T> {}
+
+/// The trait objects that [`ByDeref`] can search.
 pub trait AsError {
     /// Without the auto traits.
     fn as_error(&self) -> &(dyn Error + 'static);
@@ -84,66 +225,14 @@ impl AsError for dyn Error + Send + Sync {
     }
 }
 
-/// Fourth choice: a failure of which nothing is known.
-pub trait ProbeShape {
-    /// The class of the failure, `None` for a success.
-    fn class(&self) -> Option<ErrorClass>;
+/// What a judge says about an outcome.
+pub fn verdict<'a, R, J: Judge<R>>(out: &'a R, _: J) -> Verdict<'a> {
+    Verdict::of::<R, J>(out)
 }
 
-impl<T, E> ProbeShape for &Probe<'_, Result<T, E>> {
-    fn class(&self) -> Option<ErrorClass> {
-        self.0.is_err().then_some(ErrorClass::Transient)
-    }
-}
-
-impl<T> ProbeShape for &Probe<'_, Option<T>> {
-    fn class(&self) -> Option<ErrorClass> {
-        self.0.is_none().then_some(ErrorClass::Transient)
-    }
-}
-
-/// Last choice: not a shape that can fail.
-pub trait ProbeAny {
-    /// `None`: a success.
-    fn class(&self) -> Option<ErrorClass> {
-        None
-    }
-}
-
-impl<R> ProbeAny for Probe<'_, R> {}
-
-/// The text of an outcome's error, where it has one: `(&&&Cause(&out)).text()`.
-#[derive(Debug)]
-pub struct Cause<'a, R>(pub &'a R);
-
-/// First choice: the error can be displayed.
-pub trait CauseOfDisplay<'a> {
-    /// The error, to be displayed if it trips a circuit.
-    fn text(&self) -> Option<&'a dyn Display>;
-}
-
-impl<'a, T, E: Display> CauseOfDisplay<'a> for &Cause<'a, Result<T, E>> {
-    fn text(&self) -> Option<&'a dyn Display> {
-        self.0.as_ref().err().map(|error| error as &dyn Display)
-    }
-}
-
-/// Last choice: nothing to display.
-pub trait CauseOfAny<'a> {
-    /// `None`.
-    fn text(&self) -> Option<&'a dyn Display> {
-        None
-    }
-}
-
-impl<'a, R> CauseOfAny<'a> for Cause<'a, R> {}
-
-/// What class and cause come to.
-pub fn verdict<'a>(class: Option<ErrorClass>, cause: Option<&'a dyn Display>) -> Verdict<'a> {
-    match class {
-        None => Verdict::success(),
-        Some(class) => Verdict::error(class, cause),
-    }
+/// What an outcome comes to whose class the site itself has said.
+pub fn classified<'a, R, J: Judge<R>>(out: &'a R, _: J, class: Option<ErrorClass>) -> Verdict<'a> {
+    class.map_or(Verdict::success(), |class| Verdict::error(class, J::cause(out)))
 }
 
 /// Return types whose error `classify = ..` can look at.
@@ -189,15 +278,23 @@ mod tests {
     macro_rules! class {
         ($out:expr) => {{
             let out = $out;
-            (&&&&&Probe(&out)).class()
+            class_by((&&&&&&&Probe::of(&out)).judge(), &out)
         }};
     }
 
     macro_rules! text {
         ($out:expr) => {{
             let out = $out;
-            (&&Cause(&out)).text().map(ToString::to_string)
+            text_by((&&&&&&&Probe::of(&out)).judge(), &out)
         }};
+    }
+
+    fn class_by<R, J: Judge<R>>(_: J, out: &R) -> Option<ErrorClass> {
+        J::class(out)
+    }
+
+    fn text_by<R, J: Judge<R>>(_: J, out: &R) -> Option<String> {
+        J::cause(out).map(ToString::to_string)
     }
 
     fn refusal() -> ResilienceError {

@@ -28,12 +28,21 @@ pub use self::{
     },
     fresh::Fresh,
     judge::{
-        AsError, Cause, CauseOfAny, CauseOfDisplay, Fallible, Probe, ProbeAny, ProbeClassify, ProbeDeref,
-        ProbeError, ProbeShape, classify, judge, verdict,
+        AsError, ByClassify, ByClassifyShown, ByDeref, ByError, ByNothing, ByShape, ByShapeShown, CanFail,
+        Fallible, JudgeError, OfResults, Probe, ProbeClassify, ProbeClassifyShown, ProbeDeref, ProbeError,
+        ProbeNothing, ProbeShape, ProbeShapeShown, classified, classify, judge, verdict,
     },
     pooled::{FromFailure, Place, PlaceByError, PlaceByPoolError, PlaceByShape, PlaceOfNever},
-    refusal::{FromRefusal, admitted, passed},
+    refusal::{FromRefusal, never_refused, once},
 };
+
+/// The traits that find a judge, nameless, to be imported all at once.
+pub mod probes {
+    pub use super::judge::{
+        ProbeClassify as _, ProbeClassifyShown as _, ProbeDeref as _, ProbeError as _, ProbeNothing as _,
+        ProbeShape as _, ProbeShapeShown as _,
+    };
+}
 
 pub use crate::__declare as declare;
 #[doc(hidden)]
@@ -41,8 +50,8 @@ pub use inventory;
 
 pub use crate::{
     call::{
-        Admission, Attempt, BackoffSleep, Call, Lent, ManagerFailure, Next, NoConnection, UntimedAttempt,
-        Verdict, Wait, Waiting, give_back,
+        Admit, Attempt, Call, Judge, Lent, ManagerFailure, Next, NoConnection, NoRoom, Parts, Room, Run,
+        Timer, UntimedAttempt, Verdict, WaitingRoom, give_back,
     },
     policy::Site,
     pool::Poolable,

@@ -1,6 +1,6 @@
 //! How a refusal leaves the annotated function.
 
-use crate::{call::Admission, error::ResilienceError};
+use crate::{call::Call, error::ResilienceError};
 
 /// Return types that have a place for a refusal.
 ///
@@ -32,22 +32,24 @@ impl<T> FromRefusal for Option<T> {
     }
 }
 
-/// For sites without anything that could refuse: they are admitted.
-pub fn admitted(admission: Admission) {
-    debug_assert!(matches!(admission, Admission::Admitted), "a site without gates was refused");
+/// For sites without anything that could refuse.
+///
+/// # Panics
+///
+/// Always: nobody refuses there.
+#[cold]
+pub fn never_refused<R>(_: ResilienceError) -> R {
+    unreachable!("a site without gates was refused")
 }
 
-/// For sites with nothing to wait for, neither a queue nor a quota: the future of waiting is spared.
-///
-/// # Errors
-///
-/// If the call was refused.
-pub fn passed(admission: Admission) -> Result<(), ResilienceError> {
-    match admission {
-        Admission::Refused(refusal) => Err(refusal),
-        admission => {
-            admitted(admission);
-            Ok(())
-        }
+/// For sites without retries: what their one attempt came to.
+#[inline]
+pub fn once<R>(
+    outcome: Option<Result<R, ResilienceError>>,
+    call: &mut Call<'_>,
+) -> Result<R, ResilienceError> {
+    match outcome {
+        Some(outcome) => outcome,
+        None => Err(call.cut_off().1),
     }
 }

@@ -1,0 +1,281 @@
+//! What a call may have to wait for before an attempt: the delay after the last one, its turn at the limiter, a slot of
+//! the bulkhead.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use super::{
+    ADMITTED, Admission, BACKING_OFF, Call, HOLDS_SLOT, Next, OVERDUE, WAITING, attempt::poll_deadline,
+};
+use crate::{
+    bulkhead::{Bulkhead, Place},
+    clock,
+    error::ResilienceError,
+    limiter::{RateLimiter, Reservation},
+};
+
+/// What a call waits for. Dropping it gives the place or the reservation back.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A place in the bulkhead's queue.
+    Slot(Arc<Bulkhead>, Place),
+    /// A reservation of the limiter, until its moment has come.
+    Turn(Arc<RateLimiter>, Option<Reservation>),
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        match self {
+            Self::Slot(bulkhead, place) => bulkhead.leave(place),
+            Self::Turn(limiter, reservation) => {
+                if let Some(reservation) = reservation.take() {
+                    limiter.give_back(reservation);
+                }
+            }
+        }
+    }
+}
+
+/// Where a call's future keeps what it waits for, and the one timer that bounds this, wakes from a backoff, and bounds the
+/// attempt: never two of these at once. Each site has the room that its policy can make use of.
+pub trait Room: Default {
+    /// What there is room for.
+    fn parts(self: Pin<&mut Self>) -> Parts<'_>;
+}
+
+/// What there is room for. Not generic, as what works with it is to be compiled once.
+#[derive(Default)]
+pub struct Parts<'r> {
+    waiting: Option<&'r mut Option<Waiting>>,
+    pub(crate) timer: Option<Pin<&'r mut Option<Sleep>>>,
+}
+
+/// Room for nothing: a site with no queue, no quota, no retries and no limit of time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoRoom;
+
+impl Room for NoRoom {
+    #[inline]
+    fn parts(self: Pin<&mut Self>) -> Parts<'_> {
+        Parts::default()
+    }
+}
+
+pin_project! {
+    /// Room for a timer: a site with neither queue nor quota.
+    #[derive(Default)]
+    pub struct Timer {
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl Room for Timer {
+    #[inline]
+    fn parts(self: Pin<&mut Self>) -> Parts<'_> {
+        Parts { waiting: None, timer: Some(self.project().sleep) }
+    }
+}
+
+pin_project! {
+    /// Room for everything.
+    #[derive(Default)]
+    pub struct WaitingRoom {
+        waiting: Option<Waiting>,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl Room for WaitingRoom {
+    #[inline]
+    fn parts(self: Pin<&mut Self>) -> Parts<'_> {
+        let this = self.project();
+        Parts { waiting: Some(this.waiting), timer: Some(this.sleep) }
+    }
+}
+
+pin_project! {
+    /// Waits until the attempt may run, or is refused.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Admit<'c, 'h, P> {
+        call: &'c mut Call<'h>,
+        #[pin]
+        room: P,
+    }
+}
+
+impl<'h> Call<'h> {
+    /// Waits until the next attempt may run: for the end of the backoff, then for all that stands before it.
+    pub fn admit<P: Room>(&mut self) -> Admit<'_, 'h, P> {
+        Admit { call: self, room: P::default() }
+    }
+
+    /// Goes on towards the next attempt, and does nothing once it may run.
+    pub(crate) fn poll_admit(
+        &mut self,
+        room: Parts<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ResilienceError>> {
+        if self.flags & ADMITTED != 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if self.flags & (BACKING_OFF | OVERDUE | WAITING) != 0 {
+            return self.poll_pause(room, cx);
+        }
+        match self.try_admit() {
+            Admission::Admitted => Poll::Ready(Ok(())),
+            Admission::Refused(error) => Poll::Ready(Err(error)),
+            Admission::Wait(waiting) => self.poll_waiting(waiting, room, cx),
+        }
+    }
+
+    /// ## Asked => (Turn | Slot)
+    #[cold]
+    fn poll_waiting(
+        &mut self,
+        waiting: Waiting,
+        mut room: Parts<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ResilienceError>> {
+        if let Some(place) = &mut room.waiting {
+            **place = Some(waiting);
+            self.flags |= WAITING;
+        }
+        self.poll_pause(room, cx)
+    }
+
+    /// The slow way to the next attempt.
+    ///
+    /// # Panics
+    ///
+    /// If the site has less room than its policy needs; the attribute gives each what it needs.
+    #[cold]
+    fn poll_pause(&mut self, room: Parts<'_>, cx: &mut Context<'_>) -> Poll<Result<(), ResilienceError>> {
+        // ## Overdue => (Backing off | refused): by now the last attempt's future is gone.
+        if self.flags & OVERDUE != 0 {
+            if let (Next::Done, refusal) = self.cut_off() {
+                return Poll::Ready(Err(refusal));
+            }
+        }
+        let mut timer = room.timer.expect("what waits has a timer");
+        // ## Backing off => (admitted | Turn | Slot | refused): when the delay is over.
+        let mut admission = if self.flags & BACKING_OFF != 0 {
+            ready!(poll_deadline(clock::now(), self.attempt_begun, timer.as_mut(), cx));
+            timer.set(None);
+            self.flags &= !BACKING_OFF;
+            Some(self.try_admit())
+        } else {
+            None
+        };
+        let mut unused = None;
+        let place = room.waiting.unwrap_or(&mut unused);
+        loop {
+            match admission {
+                None => {}
+                Some(Admission::Admitted) => return Poll::Ready(Ok(())),
+                Some(Admission::Refused(error)) => return Poll::Ready(Err(error)),
+                Some(Admission::Wait(waiting)) => {
+                    *place = Some(waiting);
+                    self.flags |= WAITING;
+                }
+            }
+            let admitted = match place {
+                None => unreachable!("a call waited without a place"),
+                // ## Turn => (admitted | Slot | refused): at the reserved moment. A turn behind the deadline was never
+                // given.
+                Some(Waiting::Turn(limiter, reservation)) => {
+                    if let Some(at) = reservation.as_ref().map(|reservation| reservation.at) {
+                        let now = clock::now();
+                        if now < at {
+                            ready!(poll_deadline(now, at, timer.as_mut(), cx));
+                        }
+                    }
+                    if let Some(reservation) = reservation.take() {
+                        limiter.arrive(reservation);
+                    }
+                    self.attempt_begun = clock::now();
+                    self.pass_bulkhead(None)
+                }
+                // ## Slot => (admitted | refused): handed over, or out of time.
+                Some(Waiting::Slot(bulkhead, place)) => {
+                    match ready!(self.poll_slot(bulkhead, place, timer.as_mut(), cx)) {
+                        Ok(()) => {
+                            self.flags |= HOLDS_SLOT;
+                            self.attempt_begun = clock::now();
+                            self.pass_circuit(None)
+                        }
+                        Err(error) => self.refused(error),
+                    }
+                }
+            };
+            *place = None;
+            timer.set(None);
+            self.flags &= !WAITING;
+            admission = Some(admitted);
+        }
+    }
+
+    fn poll_slot(
+        &self,
+        bulkhead: &Bulkhead,
+        place: &mut Place,
+        sleep: Pin<&mut Option<Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ResilienceError>> {
+        if let Poll::Ready(answer) = bulkhead.poll_place(place, cx) {
+            return Poll::Ready(answer);
+        }
+        let (patience, deadline) = (place.deadline(), self.deadline());
+        let until = patience.min(deadline);
+        ready!(poll_deadline(clock::now(), until, sleep, cx));
+        Poll::Ready(Err(if deadline <= patience {
+            // The bulkhead did not refuse: the caller would have waited longer, were it not for its own limit.
+            bulkhead.leave(place);
+            self.timed_out(until)
+        } else {
+            bulkhead.expire(place, clock::now())
+        }))
+    }
+}
+
+impl<P: Room> Future for Admit<'_, '_, P> {
+    type Output = Result<(), ResilienceError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.call.poll_admit(this.room.parts(), cx)
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timer").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WaitingRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitingRoom").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+impl<P> fmt::Debug for Admit<'_, '_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admit").field("call", &self.call).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! One attempt with all that stands before and behind it, in one future.
+//!
+//! The attribute awaits this once for each attempt. What does not depend on the user's types is in functions of
+//! [`Call`] that are compiled with this crate, not again for each annotated function: there are many of these.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use pin_project_lite::pin_project;
+
+use super::{ADMITTED, Call, Judge, Next, Room, Verdict, attempt::poll_body};
+use crate::error::ResilienceError;
+
+pin_project! {
+    /// An attempt from its admission to its verdict.
+    #[must_use = "futures do nothing unless you `.await` or poll them"]
+    pub struct Run<'c, 'h, F, J, P> {
+        call: &'c mut Call<'h>,
+        #[pin]
+        body: F,
+        judge: J,
+        #[pin]
+        room: P,
+    }
+}
+
+impl<'h> Call<'h> {
+    /// Runs the user's future as soon as it may run, until it answers or its time is over.
+    ///
+    /// `None` says that there is to be another attempt, or that this one ran out of time: its future has to be gone
+    /// before it is settled. A further attempt does that first; where there is none, [`cut_off`](Self::cut_off) does.
+    #[inline]
+    pub fn run<P: Room, F: Future, J>(&mut self, body: F, judge: J) -> Run<'_, 'h, F, J, P> {
+        Run { call: self, body, judge, room: P::default() }
+    }
+
+    /// Settles what is no success; compiled once for each type of outcome.
+    #[cold]
+    #[inline(never)]
+    fn settle_by<R, J: Judge<R>>(&mut self, out: &R) -> Next {
+        self.settle(Verdict::of::<R, J>(out))
+    }
+}
+
+impl<F, J, P> Future for Run<'_, '_, F, J, P>
+where
+    F: Future,
+    J: Judge<F::Output>,
+    P: Room,
+{
+    type Output = Option<Result<F::Output, ResilienceError>>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let call = this.call;
+        if call.flags & ADMITTED == 0 {
+            match call.poll_admit(this.room.as_mut().parts(), cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(refusal)) => return Poll::Ready(Some(Err(refusal))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        if let Poll::Ready(out) = poll_body(call, this.body, cx) {
+            if J::is_success(&out) {
+                call.succeed();
+            } else if call.settle_by::<F::Output, J>(&out) == Next::Retry {
+                return Poll::Ready(None);
+            }
+            return Poll::Ready(Some(Ok(out)));
+        }
+        match this.room.parts().timer {
+            Some(timer) => call.poll_limit(timer, cx).map(|()| None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F, J, P> fmt::Debug for Run<'_, '_, F, J, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("call", &self.call).finish_non_exhaustive()
+    }
+}
