@@ -7,6 +7,7 @@ use crate::{
     clock::Instant,
     error::ResilienceError,
     gate::{Gate, GateOutcome},
+    stats::Sample,
 };
 
 impl Gate for CircuitBreaker {
@@ -31,6 +32,6 @@ impl Gate for CircuitBreaker {
         };
         // The token is a generation, so nothing is cut off.
         let ticket = Ticket { generation: token as u32 };
-        Self::settle(self, ticket, outcome, Some(took), || now, cause);
+        Self::settle(self, ticket, outcome, Some(Sample::of(took)), || now, cause);
     }
 }

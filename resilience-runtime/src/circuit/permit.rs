@@ -6,6 +6,7 @@ use super::{CircuitBreaker, Outcome, Ticket};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
+    stats::Sample,
 };
 
 /// The right to run one call through a circuit. Report how it went; dropping the permit reports a cancellation,
@@ -88,7 +89,8 @@ impl<'a> Permit<'a> {
             return self.circuit.settle(self.ticket(), outcome, None, clock::now, cause);
         };
         let now = clock::now();
-        self.circuit.settle(self.ticket(), outcome, Some(now.saturating_since(begun)), || now, cause);
+        let took = Sample::new(now.nanos_since(begun));
+        self.circuit.settle(self.ticket(), outcome, Some(took), || now, cause);
     }
 
     #[inline]
