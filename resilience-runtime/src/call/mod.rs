@@ -33,7 +33,7 @@ pub use self::{
     wait::{BackoffSleep, Wait, Waiting},
 };
 use crate::{
-    circuit::{Outcome, Ticket},
+    circuit::{Outcome, Refused, Ticket},
     class::ErrorClass,
     clock::{self, Instant},
     error::{ErrorKind, ResilienceError},
@@ -164,8 +164,8 @@ impl<'h> Call<'h> {
         }
         if let Some(circuit) = &handles.circuit {
             if circuit.admit_closed().is_none() {
-                if let Err(error) = circuit.peek(now) {
-                    return self.refused(error);
+                if let Err(refused) = circuit.peek(now) {
+                    return self.refused_by_circuit(refused);
                 }
             }
         }
@@ -225,10 +225,10 @@ impl<'h> Call<'h> {
                 self.hold(ticket);
                 self.admitted()
             }
-            Err(error) => {
+            Err(refused) => {
                 self.release_slot();
                 self.give_back(reservation);
-                self.refused(error)
+                self.refused_by_circuit(refused)
             }
         }
     }
@@ -399,6 +399,16 @@ impl<'h> Call<'h> {
         true
     }
 
+    /// The refusal of an outage: the error is made last, in its place.
+    fn refused_by_circuit(&mut self, refused: Refused) -> Admission {
+        self.hinder();
+        self.end_refused(ErrorKind::CircuitOpen);
+        match &self.handles.circuit {
+            Some(circuit) => Admission::Refused(circuit.refusal(refused)),
+            None => unreachable!("a circuit has refused"),
+        }
+    }
+
     #[cold]
     fn refused(&mut self, error: ResilienceError) -> Admission {
         Admission::Refused(self.refuse(error))
@@ -414,7 +424,7 @@ impl<'h> Call<'h> {
         self.flags &= !IN_USER_CODE;
         self.release_slot();
         self.settle_circuit(Outcome::Ignored, clock::now(), None);
-        self.count_refusal(refusal.kind());
+        self.end_refused(refusal.kind());
         Next::Done
     }
 
@@ -422,11 +432,11 @@ impl<'h> Call<'h> {
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
         self.hinder();
-        self.count_refusal(error.kind());
+        self.end_refused(error.kind());
         error
     }
 
-    fn count_refusal(&mut self, kind: ErrorKind) {
+    fn end_refused(&mut self, kind: ErrorKind) {
         self.flags |= SETTLED;
         let handles = &*self.handles;
         handles.stats.refused(kind);

@@ -12,7 +12,10 @@ use crate::{
 
 impl Gate for CircuitBreaker {
     fn admit(&self, now: Instant) -> Result<u64, ResilienceError> {
-        Self::admit(self, now).map(|ticket| u64::from(ticket.generation))
+        match Self::admit(self, now) {
+            Ok(ticket) => Ok(u64::from(ticket.generation)),
+            Err(refused) => Err(self.refusal(refused)),
+        }
     }
 
     fn settle(

@@ -38,7 +38,8 @@ pub(crate) struct Ticket {
     pub(super) generation: u32,
 }
 
-/// What a circuit counts.
+/// What a circuit counts. Where durations are kept, each duration that is not a [`TimedFailure`](Self::TimedFailure)
+/// is a success, which needs no count of its own: for circuits that all threads share that is a locked instruction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Count {
     Succeeded,
@@ -50,9 +51,10 @@ pub(super) enum Count {
     Refused,
     Late,
     Slow,
+    TimedFailure,
 }
 
-pub(super) const COUNTS: usize = Count::Slow as usize + 1;
+pub(super) const COUNTS: usize = Count::TimedFailure as usize + 1;
 
 /// A result on its way into the state.
 #[derive(Clone, Copy)]
@@ -140,8 +142,8 @@ impl CircuitBreaker {
     #[inline]
     fn count_success(&self, took: Option<Sample>, stripe: Stripe) {
         match took {
-            Some(took) => self.stats.count_timed(stripe, Count::Succeeded as usize, took),
-            None => self.stats.count_in(stripe, Count::Succeeded as usize),
+            Some(took) if self.keeps_durations => self.stats.keep_in(stripe, took),
+            _ => self.stats.count_in(stripe, Count::Succeeded as usize),
         }
     }
 
@@ -187,26 +189,37 @@ impl CircuitBreaker {
     }
 
     fn account(&self, Report { outcome, took, .. }: Report<'_>) {
-        self.stats.count(match outcome {
+        let count = match outcome {
             Outcome::Cancelled => Count::Cancelled,
             Outcome::Failure => Count::Failed,
             Outcome::Ignored => Count::Ignored,
             Outcome::Panicked => Count::Panicked,
-            Outcome::Success => Count::Succeeded,
+            Outcome::Success => return self.account_success(took),
             Outcome::TimedOut => Count::TimedOut,
-        } as usize);
+        };
+        self.stats.count(count as usize);
         if outcome.is_neutral() {
             return;
         }
-        if let Some(took) = took {
+        if let Some(took) = took.filter(|_| self.keeps_durations) {
+            self.stats.count(Count::TimedFailure as usize);
             self.stats.keep(took);
         }
-        if self.live.is_slow(took) {
-            self.stats.count(Count::Slow as usize);
-        }
-        if let Some(listeners) = self.listeners().filter(|_| outcome != Outcome::Success) {
+        self.count_slow(took);
+        if let Some(listeners) = self.listeners() {
             let took = took.map(Sample::duration);
             listeners.failed(|| FailureReport::new(self.label().clone(), outcome, took));
+        }
+    }
+
+    fn account_success(&self, took: Option<Sample>) {
+        self.count_success(took, stripe::current());
+        self.count_slow(took);
+    }
+
+    fn count_slow(&self, took: Option<Sample>) {
+        if self.live.is_slow(took) {
+            self.stats.count(Count::Slow as usize);
         }
     }
 

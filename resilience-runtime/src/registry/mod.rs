@@ -7,6 +7,7 @@
 mod declared;
 mod dynamic;
 mod handles;
+mod hash;
 mod named;
 mod pools;
 mod scope;

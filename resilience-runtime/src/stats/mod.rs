@@ -103,7 +103,13 @@ impl<const N: usize> Stats<N> {
     }
 
     pub(crate) fn keep(&self, sample: Sample) {
-        match self.shards.part(stripe::current()) {
+        self.keep_in(stripe::current(), sample);
+    }
+
+    /// The same for a caller that knows its stripe already.
+    #[inline]
+    pub(crate) fn keep_in(&self, stripe: Stripe, sample: Sample) {
+        match self.shards.part(stripe) {
             Part::Own(shard) => shard.time(sample),
             Part::Shared(shard) => self.time_shared(shard, sample),
         }
