@@ -106,6 +106,7 @@ impl<'h> Call<'h> {
     }
 
     /// Begins a call, and passes the whole chain at once where nothing stands in the way.
+    #[inline]
     pub(crate) fn begin_at(handles: HandlesRef<'h>, begun: Instant) -> Self {
         let stripe = stripe::current();
         let walked_in = Self::walk_in(&handles, stripe);
