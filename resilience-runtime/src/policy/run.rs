@@ -14,12 +14,15 @@ use crate::{
     call::{Call, Next, Room, Verdict, WaitingRoom, poll_body},
     class::ErrorClass,
     error::CallError,
+    registry::{Handles, HandlesRef},
 };
 
 pin_project! {
     /// An operation on its way through a [`Policy`](super::Policy). Made by [`Policy::run`](super::Policy::run).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct PolicyRun<'p, Op, Fut, E, C = fn(&E) -> ErrorClass> {
+        // Until the first poll: a future that was never polled has not called anything.
+        handles: Option<&'p Handles>,
         #[pin]
         attempt: Option<Fut>,
         #[pin]
@@ -32,9 +35,10 @@ pin_project! {
 }
 
 impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
-    pub(super) fn begin(call: Call<'p>, operation: Op) -> Self {
+    pub(super) fn new(handles: &'p Handles, operation: Op) -> Self {
         Self {
-            call: Some(call),
+            handles: Some(handles),
+            call: None,
             operation,
             classify: |_| ErrorClass::Transient,
             attempt: None,
@@ -46,6 +50,7 @@ impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     /// Judges errors by this function instead of taking all of them for transient.
     pub fn classify<C: FnMut(&E) -> ErrorClass>(self, classify: C) -> PolicyRun<'p, Op, Fut, E, C> {
         PolicyRun {
+            handles: self.handles,
             call: self.call,
             operation: self.operation,
             classify,
@@ -69,6 +74,9 @@ where
     /// If polled after it has answered.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let Some(handles) = this.handles.take() {
+            *this.call = Some(Call::begin(HandlesRef::Borrowed(handles)));
+        }
         let call = this.call.as_mut().expect("polled after it has answered");
         let result = loop {
             // ## Admitting => (Attempt | refused)
