@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -19,6 +21,7 @@ use crate::{
     clock::{self, Instant},
     error::ResilienceError,
     gate::GateOutcome,
+    sync::atomic::Ordering,
 };
 
 /// Waits, creates and checks, all within `limit`.
@@ -52,7 +55,12 @@ impl<'c, M: Manager> Way<'c, M> {
     #[inline]
     async fn go(mut self, mut deadline: Pin<&mut Deadline>) -> Result<Pooled<M>, PoolError<M::Error>> {
         let shared = self.progress.shared;
-        let mut taken = shared.take(self.start);
+        // Who brings its waker takes its place under one lock instead of two.
+        let waker = match shared.crowded.load(Ordering::Relaxed) {
+            true => Some(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await),
+            false => None,
+        };
+        let mut taken = shared.take(self.start, waker);
         loop {
             taken = match taken {
                 // ## Granted connection => (handed out | Taken)
@@ -89,7 +97,7 @@ impl<'c, M: Manager> Way<'c, M> {
                     }
                 }
                 // ## Queued => (Granted | Closed)
-                Taken::Queued(ticket) => match Turn::new(ticket, self.progress, deadline.as_mut()).await {
+                Taken::Queued(place) => match Turn::new(place, self.progress, deadline.as_mut()).await {
                     Ok(Some(grant)) => Taken::Granted(grant),
                     Ok(None) => Taken::Closed,
                     Err(Elapsed) => return Err(self.exhausted(deadline.as_mut().now())),

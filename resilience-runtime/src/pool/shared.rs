@@ -1,6 +1,6 @@
 //! What the handle, the callers and the connections in use share.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, task::Waker, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -19,7 +19,7 @@ use crate::{
     stats::Stats,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     unwind::quietly,
 };
@@ -30,6 +30,8 @@ pub(super) struct Shared<M: Manager> {
     pub(super) hooks: Hooks<M>,
     pub(super) settings: Settings,
     pub(super) state: Mutex<State<M::Connection>>,
+    /// The last caller had to wait, so the next one is likely to.
+    pub(super) crowded: AtomicBool,
     next_id: AtomicU64,
     /// Random numbers drawn so far.
     drawn: AtomicU64,
@@ -82,6 +84,7 @@ impl<M: Manager> Shared<M> {
             hooks,
             settings,
             state: Mutex::new(State::new(limits)),
+            crowded: AtomicBool::new(false),
             next_id: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
             ended: Notify::new(),
@@ -91,13 +94,17 @@ impl<M: Manager> Shared<M> {
         })
     }
 
-    /// A caller comes.
+    /// A caller comes; see [`State::take`].
     #[inline]
-    pub(super) fn take(&self, now: Instant) -> Taken<M::Connection> {
+    pub(super) fn take(&self, now: Instant, mut waker: Option<Waker>) -> Taken<M::Connection> {
         let mut state = self.state.lock();
-        let taken = state.take(now);
+        let taken = state.take(now, &mut waker);
         let too_few = state.wants_more();
         drop(state);
+        let waits = matches!(taken, Taken::Queued(_));
+        if waits != self.crowded.load(Ordering::Relaxed) {
+            self.crowded.store(waits, Ordering::Relaxed);
+        }
         if too_few {
             self.upkeep.notify_one();
         }

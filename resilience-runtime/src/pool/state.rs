@@ -66,7 +66,14 @@ pub(super) enum Taken<C> {
     /// Everything is in use, and as many wait as may.
     Full,
     Granted(Grant<C>),
-    Queued(Ticket),
+    Queued(Place),
+}
+
+/// A place in the queue, and whether its owner has left a waker there.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) ticket: Ticket,
+    pub(super) has_waker: bool,
 }
 
 /// What is left to do after a decision, once the lock is released.
@@ -129,9 +136,9 @@ impl<C> State<C> {
         }
     }
 
-    /// A caller comes.
+    /// A caller comes. Its waker, if it brings one, is left in the queue if it has to wait.
     #[inline]
-    pub(super) fn take(&mut self, now: Instant) -> Taken<C> {
+    pub(super) fn take(&mut self, now: Instant, waker: &mut Option<Waker>) -> Taken<C> {
         if self.phase != Phase::Open {
             return Taken::Closed;
         }
@@ -144,7 +151,10 @@ impl<C> State<C> {
         if self.queue.waiting() >= self.limits.waiters {
             Taken::Full
         } else {
-            Taken::Queued(self.queue.enter())
+            let ticket = self.queue.enter();
+            let has_waker = waker.is_some();
+            self.queue.await_with(&ticket, waker.take());
+            Taken::Queued(Place { ticket, has_waker })
         }
     }
 
@@ -161,7 +171,7 @@ impl<C> State<C> {
         if self.may_create() {
             Taken::Granted(self.creation())
         } else {
-            Taken::Queued(self.queue.enter_first())
+            Taken::Queued(Place { ticket: self.queue.enter_first(), has_waker: false })
         }
     }
 

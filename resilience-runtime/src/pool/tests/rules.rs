@@ -110,8 +110,14 @@ async fn a_waiter_is_woken_once_and_only_for_its_turn() {
         let waker = Arc::clone(wakes).into();
         assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
+    let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Relaxed));
     drop(held);
-    assert_eq!(wakes.each_ref().map(|wakes| wakes.0.load(Relaxed)), [1, 0, 0]);
+    assert_eq!(woken(), [1, 0, 0]);
+    // Those who came while others waited left their wakers on arrival.
+    drop(now(waiters.remove(0)).unwrap());
+    assert_eq!(woken(), [1, 1, 0]);
+    drop(now(waiters.remove(0)).unwrap());
+    assert_eq!(woken(), [1, 1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
