@@ -37,8 +37,15 @@ pub(super) struct Shared<M: Manager> {
     drawn: AtomicU64,
     /// The last connection of a pool that was ended is closed.
     pub(super) ended: Notify,
-    /// Too few connections are idle, or the pool was closed.
-    pub(super) upkeep: Notify,
+    /// Held by who does the upkeep.
+    pub(super) keeper: tokio::sync::Mutex<()>,
+    /// Some connection's time is over sooner than upkeep knows, or the pool lets nobody in any more.
+    pub(super) sooner: Notify,
+    /// Too few connections are idle.
+    pub(super) short: Notify,
+    /// There is something to keep up, and no task that does so.
+    #[cfg(feature = "rt")]
+    pub(super) unkept: AtomicBool,
     /// What became of calls and creations, and how long callers waited.
     pub(super) calls: Stats<{ count::CALLS }>,
     /// Why connections were closed, and how long they were in use.
@@ -79,6 +86,10 @@ impl<M: Manager> Shared<M> {
         settings: Settings,
     ) -> Arc<Self> {
         Arc::new(Self {
+            #[cfg(feature = "rt")]
+            unkept: AtomicBool::new(
+                limits.min_idle > 0 || limits.idle_timeout.is_some() || settings.max_lifetime.is_some(),
+            ),
             name,
             manager,
             hooks,
@@ -88,7 +99,9 @@ impl<M: Manager> Shared<M> {
             next_id: AtomicU64::new(0),
             drawn: AtomicU64::new(0),
             ended: Notify::new(),
-            upkeep: Notify::new(),
+            keeper: tokio::sync::Mutex::new(()),
+            sooner: Notify::new(),
+            short: Notify::new(),
             calls: Stats::striped(),
             closed: Stats::striped(),
         })
@@ -105,9 +118,7 @@ impl<M: Manager> Shared<M> {
         if waits != self.crowded.load(Ordering::Relaxed) {
             self.crowded.store(waits, Ordering::Relaxed);
         }
-        if too_few {
-            self.upkeep.notify_one();
-        }
+        self.tell(false, too_few);
         taken
     }
 
@@ -115,9 +126,9 @@ impl<M: Manager> Shared<M> {
     pub(super) fn exchange(&self, now: Instant) -> Taken<M::Connection> {
         let mut state = self.state.lock();
         let taken = state.exchange(now);
-        let ended = state.has_ended();
+        let (ended, too_few) = (state.has_ended(), state.wants_more());
         drop(state);
-        self.tell(ended, false);
+        self.tell(ended, too_few);
         taken
     }
 
@@ -161,9 +172,9 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(super) fn put(&self, entry: Box<Entry<M::Connection>>, now: Instant) {
         let after = self.state.lock().put(entry, now);
-        let After { wake, close, upkeep } = after;
-        if upkeep {
-            self.upkeep.notify_one();
+        let After { wake, close, sooner } = after;
+        if sooner {
+            self.sooner.notify_one();
         }
         if let Some(waker) = wake {
             waker.wake();
@@ -204,12 +215,13 @@ impl<M: Manager> Shared<M> {
         }
     }
 
-    fn tell(&self, ended: bool, too_few: bool) {
+    #[inline]
+    pub(super) fn tell(&self, ended: bool, too_few: bool) {
         if ended {
             self.ended.notify_waiters();
         }
         if too_few {
-            self.upkeep.notify_one();
+            self.short.notify_one();
         }
     }
 
@@ -243,10 +255,8 @@ impl<M: Manager> Shared<M> {
         let after = state.end(phase);
         let ended = state.has_ended();
         drop(state);
-        self.upkeep.notify_waiters();
-        if ended {
-            self.ended.notify_waiters();
-        }
+        self.sooner.notify_waiters();
+        self.tell(ended, false);
         self.settle(after);
     }
 

@@ -83,11 +83,11 @@ pub(super) struct After<C> {
     pub(super) wake: Option<Waker>,
     pub(super) close: Option<(Box<Entry<C>>, CloseReason)>,
     /// Upkeep must look earlier than it meant to.
-    pub(super) upkeep: bool,
+    pub(super) sooner: bool,
 }
 
 impl<C> After<C> {
-    const NOTHING: Self = Self { wake: None, close: None, upkeep: false };
+    const NOTHING: Self = Self { wake: None, close: None, sooner: false };
 
     const fn wake(wake: Option<Waker>) -> Self {
         Self { wake, ..Self::NOTHING }
@@ -200,9 +200,9 @@ impl<C> State<C> {
                 self.idle.push_back(entry);
                 let close = self.reap(now);
                 let due = expires.min(self.reap_due());
-                let upkeep = due < self.next_look;
+                let sooner = due < self.next_look;
                 self.next_look = self.next_look.min(due);
-                After { close, upkeep, wake: None }
+                After { close, sooner, wake: None }
             }
             Err(Grant::Connection(entry)) => After::close(entry, CloseReason::PoolClosed),
             Err(Grant::Creation) => After::NOTHING,
