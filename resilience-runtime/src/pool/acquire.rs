@@ -69,7 +69,8 @@ impl<'c, M: Manager> Way<'c, M> {
                 Taken::Granted(Grant::Connection(entry)) => {
                     let mut unproven = Unproven::new(self.progress, entry);
                     let objection = if self.wants_check(unproven.entry(), deadline.as_mut().now()) {
-                        let check = shared.manager.is_healthy(&mut unproven.entry().connection);
+                        let connection = &mut unproven.entry().connection;
+                        let check = self.progress.user(|| shared.manager.is_healthy(connection));
                         match UserCode::new(check, self.progress, deadline.as_mut()).await {
                             Ok(Ok(())) => None,
                             Ok(Err(error)) => {
@@ -112,7 +113,8 @@ impl<'c, M: Manager> Way<'c, M> {
         }
     }
 
-    /// Creates a connection, again if need be; or takes one that has come back meanwhile.
+    /// Creates a connection, again if need be; or takes one that has come back meanwhile; or neither, if the pool was
+    /// closed.
     async fn create(
         &mut self,
         mut right: Right<'c, M>,
@@ -121,6 +123,10 @@ impl<'c, M: Manager> Way<'c, M> {
         let shared = self.progress.shared;
         let (mut attempt, mut delay) = (1, None);
         loop {
+            right = match right.exchange(deadline.as_mut().now()) {
+                Ok(taken) => return Ok(Err(taken)),
+                Err(right) => right,
+            };
             right = match create_once(right, self.progress, deadline.as_mut()).await {
                 Ok(unproven) => return Ok(Ok(unproven)),
                 Err(Failed::Refused(refusal)) => return Err(refusal.into()),
@@ -137,10 +143,6 @@ impl<'c, M: Manager> Way<'c, M> {
             }
             (attempt, delay) = (attempt + 1, Some(next));
             deadline.as_mut().sleep(next).await;
-            right = match right.exchange(deadline.as_mut().now()) {
-                Ok(taken) => return Ok(Err(taken)),
-                Err(right) => right,
-            };
         }
     }
 
@@ -208,7 +210,8 @@ pub(super) async fn create_once<'c, M: Manager>(
         None => None,
     };
     let admitted = Admitted::new(progress, circuit, since);
-    let created = UserCode::new(shared.manager.create(), progress, deadline.as_mut()).await;
+    let creation = progress.user(|| shared.manager.create());
+    let created = UserCode::new(creation, progress, deadline.as_mut()).await;
     let now = deadline.as_mut().now();
     match created {
         Ok(Ok(connection)) => {

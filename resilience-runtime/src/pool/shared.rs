@@ -132,6 +132,16 @@ impl<M: Manager> Shared<M> {
         taken
     }
 
+    /// A caller is about to create a connection; see [`State::take_instead_of_creating`].
+    pub(super) fn take_instead_of_creating(&self, now: Instant) -> Option<Taken<M::Connection>> {
+        let mut state = self.state.lock();
+        let taken = state.take_instead_of_creating(now);
+        let (ended, too_few) = (state.has_ended(), state.wants_more());
+        drop(state);
+        self.tell(ended, too_few);
+        taken
+    }
+
     /// A connection comes back from use.
     #[inline]
     pub(super) fn give_back(&self, mut entry: Box<Entry<M::Connection>>, objection: Option<CloseReason>) {

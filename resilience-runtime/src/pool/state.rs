@@ -175,13 +175,16 @@ impl<C> State<C> {
         }
     }
 
-    /// A caller with the right to create finds that a connection has come back meanwhile.
+    /// A caller with the right to create finds that a connection has come back meanwhile, or that the pool was closed.
     pub(super) fn take_instead_of_creating(&mut self, now: Instant) -> Option<Taken<C>> {
-        let entry = self.idle.pop_back()?;
-        // While a connection is idle nobody waits, so nobody is to be served.
+        let entry = self.idle.pop_back();
+        if entry.is_none() && self.phase != Phase::Closed {
+            return None;
+        }
+        // While a connection is idle, and once the pool is closed, nobody waits, so nobody is to be served.
         self.creating -= 1;
         self.slots -= 1;
-        Some(self.in_time(entry, now))
+        Some(entry.map_or(Taken::Closed, |entry| self.in_time(entry, now)))
     }
 
     /// A connection comes back from use.
