@@ -2,8 +2,11 @@
 
 use std::{
     fmt,
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -31,16 +34,32 @@ pub struct Crowd {
 }
 
 /// Lets all tasks take their turns, and returns the waits that were watched.
-type Round = dyn Fn(&Runtime, Watch) -> Vec<Duration>;
+type Round = dyn Fn(&Runtime, Watch) -> Vec<Wait>;
+
+/// One wait: how long it was, and how many turns others began meanwhile.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    time: Duration,
+    turns: u64,
+}
 
 /// How a crowd fared.
 #[derive(Clone, Copy, Debug)]
 pub struct Fared {
-    /// Time of a turn: a round's over all turns of all tasks, of the fastest round.
+    /// Nanoseconds a turn takes: a round's over all turns of all tasks, of the fastest round.
     pub turn: f64,
-    /// How many nanoseconds the longest wait of a round lasted.
+    /// Waits in nanoseconds. Whoever is kept from the processor meanwhile has waited, too.
+    pub time: Spread,
+    /// Waits in turns that others began meanwhile: what stops the whole process does not count.
+    pub turns: Spread,
+}
+
+/// The waits of a round: of the one in which the longest over the median is the median of all rounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    /// The longest wait.
     pub longest: f64,
-    /// How many nanoseconds half of its waits lasted at most.
+    /// Half of the waits were no longer.
     pub median: f64,
 }
 
@@ -70,8 +89,9 @@ impl Crowd {
             Arc::new(make())
         };
         let round = move |runtime: &Runtime, watch| {
-            let tasks: Vec<JoinHandle<Vec<Duration>>> =
-                (0..TASKS).map(|_| runtime.spawn(turns(scarce.clone(), watch))).collect();
+            let begun = Arc::new(AtomicU64::new(0));
+            let tasks: Vec<JoinHandle<Vec<Wait>>> =
+                (0..TASKS).map(|_| runtime.spawn(turns(scarce.clone(), begun.clone(), watch))).collect();
             runtime.block_on(async {
                 let mut waits = Vec::new();
                 for task in tasks {
@@ -96,41 +116,58 @@ impl fmt::Debug for Crowd {
     }
 }
 
-async fn turns<S: Scarce>(scarce: Arc<S>, watch: Watch) -> Vec<Duration> {
+async fn turns<S: Scarce>(scarce: Arc<S>, begun: Arc<AtomicU64>, watch: Watch) -> Vec<Wait> {
     let mut waits = Vec::with_capacity(if watch == Watch::Waits { TURNS } else { 0 });
     for _ in 0..TURNS {
-        let begun: Option<Instant> = (watch == Watch::Waits).then(now);
+        let before = (watch == Watch::Waits).then(|| (now(), begun.load(Ordering::Relaxed)));
         let held = scarce.acquire().await;
-        waits.extend(begun.map(|begun| now() - begun));
+        waits.extend(before.map(|(start, others)| {
+            let turns = begun.fetch_add(1, Ordering::Relaxed) - others;
+            Wait { time: now() - start, turns }
+        }));
         yield_now().await;
         drop(held);
     }
     waits
 }
 
-/// Measures crowds, who take turns. Of the rounds whose waits are watched the fairest counts: what else the machine
-/// does only adds to the longest wait, and who is unfair is so in every round.
+/// Measures crowds, who take turns.
 #[must_use]
 pub fn fare(crowds: &[&Crowd], rounds: usize) -> Vec<Fared> {
-    let unmeasured = Fared { turn: f64::INFINITY, longest: f64::INFINITY, median: 1.0 };
-    let mut fared = vec![unmeasured; crowds.len()];
+    let mut fastest = vec![f64::INFINITY; crowds.len()];
+    let mut watched: Vec<(Vec<Spread>, Vec<Spread>)> = vec![(Vec::new(), Vec::new()); crowds.len()];
     for round in 0..rounds {
         for turn in 0..crowds.len() {
             // Nobody always comes after the same neighbour's cache lines.
             let who = (turn + round) % crowds.len();
-            let (crowd, best) = (crowds[who], &mut fared[who]);
+            let crowd = crowds[who];
             let start = now();
             (crowd.round)(&crowd.runtime, Watch::Off);
-            best.turn = best.turn.min((now() - start).as_nanos() as f64 / (TASKS * TURNS) as f64);
+            fastest[who] = fastest[who].min((now() - start).as_nanos() as f64 / (TASKS * TURNS) as f64);
 
-            let mut waits = (crowd.round)(&crowd.runtime, Watch::Waits);
-            waits.sort_unstable();
-            let longest = waits[waits.len() - 1].as_nanos() as f64;
-            let median = waits[waits.len() / 2].as_nanos() as f64;
-            if longest / median < best.longest / best.median {
-                (best.longest, best.median) = (longest, median);
-            }
+            let waits = (crowd.round)(&crowd.runtime, Watch::Waits);
+            watched[who].0.push(Spread::of(waits.iter().map(|wait| wait.time.as_nanos() as f64)));
+            // Who begins at once has had one turn to wait for: its own.
+            watched[who].1.push(Spread::of(waits.iter().map(|wait| (wait.turns + 1) as f64)));
         }
     }
-    fared
+    let fared = fastest.into_iter().zip(watched);
+    fared.map(|(turn, (time, turns))| Fared { turn, time: typical(time), turns: typical(turns) }).collect()
+}
+
+impl Spread {
+    fn of(waits: impl Iterator<Item = f64>) -> Self {
+        let mut waits: Vec<f64> = waits.collect();
+        waits.sort_by(f64::total_cmp);
+        Self { longest: waits[waits.len() - 1], median: waits[waits.len() / 2] }
+    }
+
+    fn ratio(self) -> f64 {
+        self.longest / self.median
+    }
+}
+
+fn typical(mut rounds: Vec<Spread>) -> Spread {
+    rounds.sort_by(|a, b| a.ratio().total_cmp(&b.ratio()));
+    rounds[rounds.len() / 2]
 }

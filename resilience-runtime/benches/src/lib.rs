@@ -14,7 +14,7 @@ mod threads;
 pub use self::{
     allocations::{CountingAllocator, allocations},
     contender::{Contender, Measured, measure, reads_cycle_counter},
-    crowd::{Crowd, Fared, Scarce, fare},
+    crowd::{Crowd, Fared, Scarce, Spread, fare},
     table::{Budget, Comparison, Outcome, Table},
     threads::{Scaling, scaling},
 };
