@@ -27,10 +27,11 @@ use std::{
 #[derive(Clone)]
 pub struct Name(Repr);
 
+/// Two words: a shared name's pointer lies where a static one's length would, since errors and futures carry names.
 #[derive(Clone)]
 enum Repr {
     Static(&'static str),
-    Shared(Arc<str>),
+    Shared(Arc<Box<str>>),
 }
 
 impl Name {
@@ -52,13 +53,13 @@ impl Name {
 
 impl From<&str> for Name {
     fn from(name: &str) -> Self {
-        Self(Repr::Shared(name.into()))
+        Self(Repr::Shared(Arc::new(name.into())))
     }
 }
 
 impl From<String> for Name {
     fn from(name: String) -> Self {
-        Self(Repr::Shared(name.into()))
+        Self(Repr::Shared(Arc::new(name.into())))
     }
 }
 

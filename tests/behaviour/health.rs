@@ -41,6 +41,11 @@ async fn only_a_critical_circuit_makes_it_unhealthy() {
     assert_eq!(registry.health().status, HealthStatus::Unhealthy);
     tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(reasons(&registry), ["circuit `vital` is half-open"]);
+    assert_eq!(
+        registry.health().status,
+        HealthStatus::Degraded,
+        "an idle process stays in service for the probe"
+    );
     registry.circuit("vital").unwrap().close();
     assert_eq!(registry.health().status, HealthStatus::Healthy);
 }

@@ -10,6 +10,7 @@ mod guarantees;
 mod health;
 mod order;
 mod pitfalls;
+mod policy;
 mod readme;
 mod registry;
 mod retry;

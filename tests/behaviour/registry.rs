@@ -190,3 +190,23 @@ async fn shutdown_refuses_new_calls_and_waits_for_running_ones() {
     });
     assert!(ended && result.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn circuits_registered_later_draw_from_the_seed_as_well() {
+    let open_times = |seed| async move {
+        let registry = Registry::new().jitter_seed(seed);
+        let circuit = CircuitBreaker::builder("registered later")
+            .failure_threshold(1)
+            .open(Duration::from_millis(100))
+            .open_max(Duration::from_secs(10))
+            .build()
+            .unwrap();
+        let circuit = registry.register_circuit(circuit).unwrap();
+        circuit.record_failure();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        circuit.record_failure();
+        circuit.snapshot().next_probe_in
+    };
+    assert_eq!(open_times(7).await, open_times(7).await);
+    assert_ne!(open_times(7).await, open_times(8).await);
+}

@@ -12,6 +12,7 @@ use super::{Bulkhead, BulkheadPermit, Place};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
+    sync::stripe,
 };
 
 pin_project! {
@@ -50,7 +51,9 @@ impl<'a> Future for Acquire<'a> {
         let bulkhead = *this.bulkhead;
         let place = match this.place {
             Some(place) => place,
-            None if bulkhead.try_take() => return Poll::Ready(Ok(BulkheadPermit::new(bulkhead))),
+            None if bulkhead.try_take(stripe::current()) => {
+                return Poll::Ready(Ok(BulkheadPermit::new(bulkhead)));
+            }
             None => this.place.insert(bulkhead.enter(clock::now)?),
         };
         let answer = match bulkhead.poll_place(place, cx) {

@@ -18,7 +18,7 @@ use super::{
     permits::{Entry, Permits, Usage},
     stripes::Stripes,
 };
-use crate::queue::Ticket;
+use crate::{queue::Ticket, sync::stripe::Stripe};
 
 fn permits(max: usize) -> Arc<Permits> {
     Arc::new(Permits::new(max, 2, 4))
@@ -27,12 +27,12 @@ fn permits(max: usize) -> Arc<Permits> {
 /// Permits of which one is held.
 fn held(max: usize) -> Arc<Permits> {
     let permits = permits(max);
-    assert!(permits.try_take(0));
+    assert!(permits.try_take(Stripe(0)));
     permits
 }
 
 fn queued(permits: &Permits) -> Ticket {
-    match permits.enter(0, 4) {
+    match permits.enter(Stripe(0), 4) {
         Entry::Queued(ticket) => ticket,
         other => panic!("{other:?}"),
     }
@@ -59,7 +59,7 @@ fn loom_what_was_done_under_a_permit_is_seen_under_it_later() {
     loom::model(|| {
         let stripes = Arc::new(Stripes::new(2, 1));
         let inside = Arc::new(UnsafeCell::new(()));
-        let call = |stripe: usize| {
+        let call = |stripe: Stripe| {
             let (stripes, inside) = (Arc::clone(&stripes), Arc::clone(&inside));
             move || {
                 if stripes.sweep(stripe).is_ok() {
@@ -68,8 +68,8 @@ fn loom_what_was_done_under_a_permit_is_seen_under_it_later() {
                 }
             }
         };
-        let other = thread::spawn(call(1));
-        call(0)();
+        let other = thread::spawn(call(Stripe(1)));
+        call(Stripe(0))();
         other.join().unwrap();
         assert_eq!(stripes.free(), 1);
     });
@@ -84,20 +84,20 @@ fn loom_never_more_than_max() {
         let call = |stripe| {
             let inside = Arc::clone(&inside);
             move |permits: &Permits| {
-                if permits.try_take(stripe) {
+                if permits.try_take(Stripe(stripe)) {
                     assert_eq!(inside.fetch_add(1, SeqCst), 0);
                     inside.fetch_sub(1, SeqCst);
-                    permits.put_back(stripe);
+                    permits.put_back(Stripe(stripe));
                 }
             }
         };
         let others = [spawn(&permits, call(0)), spawn(&permits, call(1))];
-        if let Entry::Queued(ticket) = permits.enter(0, 1) {
+        if let Entry::Queued(ticket) = permits.enter(Stripe(0), 1) {
             assert!(wait(&permits, ticket));
         }
         assert_eq!(inside.fetch_add(1, SeqCst), 0);
         inside.fetch_sub(1, SeqCst);
-        permits.put_back(0);
+        permits.put_back(Stripe(0));
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_usage(&permits, 0, 1);
     });
@@ -108,8 +108,8 @@ fn loom_never_more_than_max() {
 fn loom_a_release_and_a_waiter_do_not_miss_each_other() {
     loom::model(|| {
         let permits = held(1);
-        let holder = spawn(&permits, |permits| permits.put_back(1));
-        match permits.enter(0, 1) {
+        let holder = spawn(&permits, |permits| permits.put_back(Stripe(1)));
+        match permits.enter(Stripe(0), 1) {
             Entry::Queued(ticket) => assert!(wait(&permits, ticket)),
             other => assert!(matches!(other, Entry::Taken)),
         }
@@ -123,14 +123,14 @@ fn loom_a_release_and_a_waiter_do_not_miss_each_other() {
 fn loom_of_two_releases_one_serves_the_waiter_and_one_is_free() {
     loom::model(|| {
         let permits = held(2);
-        assert!(permits.try_take(0));
-        let holder = spawn(&permits, |permits| permits.put_back(1));
+        assert!(permits.try_take(Stripe(0)));
+        let holder = spawn(&permits, |permits| permits.put_back(Stripe(1)));
         let waiter = spawn(&permits, |permits| {
-            if let Entry::Queued(ticket) = permits.enter(0, 2) {
+            if let Entry::Queued(ticket) = permits.enter(Stripe(0), 2) {
                 assert!(wait(permits, ticket));
             }
         });
-        permits.put_back(0);
+        permits.put_back(Stripe(0));
         holder.join().unwrap();
         waiter.join().unwrap();
         assert_usage(&permits, 1, 1);
@@ -143,18 +143,18 @@ fn loom_a_newcomer_does_not_overtake_a_waiter() {
     loom::model(|| {
         let permits = held(1);
         let queued = Arc::new(AtomicBool::new(false));
-        let holder = spawn(&permits, |permits| permits.put_back(1));
+        let holder = spawn(&permits, |permits| permits.put_back(Stripe(1)));
         let newcomer = {
             let queued = Arc::clone(&queued);
             spawn(&permits, move |permits| {
                 let late = queued.load(SeqCst);
-                if permits.try_take(1) {
+                if permits.try_take(Stripe(1)) {
                     assert!(!late);
-                    permits.put_back(1);
+                    permits.put_back(Stripe(1));
                 }
             })
         };
-        if let Entry::Queued(ticket) = permits.enter(0, 1) {
+        if let Entry::Queued(ticket) = permits.enter(Stripe(0), 1) {
             queued.store(true, SeqCst);
             assert!(wait(&permits, ticket));
         }
@@ -169,7 +169,7 @@ fn loom_a_newcomer_does_not_overtake_a_waiter() {
 fn loom_the_queue_is_never_longer_than_its_bound() {
     loom::model(|| {
         let permits = held(1);
-        let enter = |permits: &Permits| drop(permits.enter(0, 1));
+        let enter = |permits: &Permits| drop(permits.enter(Stripe(0), 1));
         let other = spawn(&permits, enter);
         enter(&permits);
         other.join().unwrap();
@@ -183,8 +183,8 @@ fn loom_a_hand_over_to_a_waiter_that_leaves_reaches_the_next() {
     loom::model(|| {
         let permits = held(1);
         let (first, second) = (queued(&permits), queued(&permits));
-        let holder = spawn(&permits, |permits| permits.put_back(1));
-        let leaver = spawn(&permits, |permits| permits.leave(0, first));
+        let holder = spawn(&permits, |permits| permits.put_back(Stripe(1)));
+        let leaver = spawn(&permits, |permits| permits.leave(Stripe(0), first));
         assert!(wait(&permits, second));
         holder.join().unwrap();
         leaver.join().unwrap();
@@ -197,13 +197,13 @@ fn loom_a_hand_over_to_a_waiter_that_leaves_reaches_the_next() {
 fn loom_nobody_is_refused_while_a_permit_moves() {
     loom::model(|| {
         let permits = permits(2);
-        assert!(permits.try_take(0));
+        assert!(permits.try_take(Stripe(0)));
         // One permit is held, the other lies in stripe 1. At no moment are both taken by the other thread.
         let mover = spawn(&permits, |permits| {
-            permits.put_back(0);
-            assert!(permits.try_take(1));
+            permits.put_back(Stripe(0));
+            assert!(permits.try_take(Stripe(1)));
         });
-        assert!(permits.try_take(0));
+        assert!(permits.try_take(Stripe(0)));
         mover.join().unwrap();
         assert_usage(&permits, 2, 0);
     });
@@ -215,10 +215,10 @@ fn loom_nobody_is_refused_while_another_enters() {
     loom::model(|| {
         let permits = permits(2);
         // Both permits lie in stripe 0, so that stripe 1 has to look elsewhere.
-        assert!(permits.try_take(1));
-        permits.put_back(0);
-        let newcomer = spawn(&permits, |permits| assert!(permits.try_take(1)));
-        assert!(matches!(permits.enter(0, 1), Entry::Taken));
+        assert!(permits.try_take(Stripe(1)));
+        permits.put_back(Stripe(0));
+        let newcomer = spawn(&permits, |permits| assert!(permits.try_take(Stripe(1))));
+        assert!(matches!(permits.enter(Stripe(0), 1), Entry::Taken));
         newcomer.join().unwrap();
         assert_usage(&permits, 2, 0);
     });
@@ -229,16 +229,16 @@ fn loom_nobody_is_refused_while_another_enters() {
 fn loom_shrinking_against_releases_owes_nothing_in_the_end() {
     loom::model(|| {
         let permits = held(2);
-        assert!(permits.try_take(0));
+        assert!(permits.try_take(Stripe(0)));
         let holder = spawn(&permits, |permits| {
-            permits.put_back(1);
-            permits.put_back(1);
+            permits.put_back(Stripe(1));
+            permits.put_back(Stripe(1));
         });
         permits.resize(1);
         holder.join().unwrap();
         assert_usage(&permits, 0, 1);
-        assert!(permits.try_take(0));
-        assert!(!permits.try_take(1));
+        assert!(permits.try_take(Stripe(0)));
+        assert!(!permits.try_take(Stripe(1)));
     });
 }
 
@@ -247,16 +247,16 @@ fn loom_shrinking_against_releases_owes_nothing_in_the_end() {
 fn loom_nobody_enters_beyond_a_smaller_max() {
     loom::model(|| {
         let permits = held(2);
-        assert!(permits.try_take(0));
+        assert!(permits.try_take(Stripe(0)));
         let shrunk = Arc::new(AtomicBool::new(false));
-        let holder = spawn(&permits, |permits| permits.put_back(1));
+        let holder = spawn(&permits, |permits| permits.put_back(Stripe(1)));
         let newcomer = {
             let shrunk = Arc::clone(&shrunk);
             spawn(&permits, move |permits| {
                 let late = shrunk.load(SeqCst);
-                if permits.try_take(1) {
+                if permits.try_take(Stripe(1)) {
                     assert!(!late);
-                    permits.put_back(1);
+                    permits.put_back(Stripe(1));
                 }
             })
         };
@@ -274,7 +274,7 @@ fn loom_growing_against_a_waiter_that_leaves_loses_no_permit() {
     loom::model(|| {
         let permits = held(1);
         let (first, second) = (queued(&permits), queued(&permits));
-        let leaver = spawn(&permits, |permits| permits.leave(0, first));
+        let leaver = spawn(&permits, |permits| permits.leave(Stripe(0), first));
         permits.resize(2);
         assert!(wait(&permits, second));
         leaver.join().unwrap();
@@ -292,9 +292,9 @@ fn loom_once_closed_and_empty_it_stays_empty() {
         let newcomer = {
             let drained = Arc::clone(&drained);
             spawn(&permits, move |permits| {
-                if permits.try_take(1) {
+                if permits.try_take(Stripe(1)) {
                     assert!(!drained.load(SeqCst));
-                    permits.put_back(1);
+                    permits.put_back(Stripe(1));
                 }
             })
         };
@@ -313,7 +313,7 @@ fn loom_closing_against_a_release_answers_every_waiter() {
     loom::model(|| {
         let permits = held(1);
         let (first, second) = (queued(&permits), queued(&permits));
-        let holder = spawn(&permits, |permits| permits.put_back(1));
+        let holder = spawn(&permits, |permits| permits.put_back(Stripe(1)));
         let closer = spawn(&permits, Permits::close);
         assert!(!wait(&permits, second));
         let served = wait(&permits, first);

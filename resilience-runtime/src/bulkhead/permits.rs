@@ -32,6 +32,7 @@ use crate::{
             AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
+        stripe::Stripe,
         total_order,
     },
 };
@@ -86,13 +87,13 @@ impl Permits {
 
     /// Takes a permit, unless none is free or somebody waits for it.
     #[inline]
-    pub(super) fn try_take(&self, stripe: usize) -> bool {
+    pub(super) fn try_take(&self, stripe: Stripe) -> bool {
         if self.stripes.take(stripe) { self.may_keep(stripe) } else { self.take_elsewhere(stripe) }
     }
 
     /// Gives a permit back.
     #[inline]
-    pub(super) fn put_back(&self, stripe: usize) {
+    pub(super) fn put_back(&self, stripe: Stripe) {
         if self.attention.load(SeqCst) != 0 {
             self.part_with(stripe, false);
             return;
@@ -105,7 +106,7 @@ impl Permits {
     }
 
     /// Queues for a permit behind at most `bound - 1` others.
-    pub(super) fn enter(&self, stripe: usize, bound: usize) -> Entry {
+    pub(super) fn enter(&self, stripe: Stripe, bound: usize) -> Entry {
         let attention = self.attention.load(SeqCst);
         if attention & CLOSED != 0 {
             return Entry::Closed;
@@ -141,7 +142,7 @@ impl Permits {
     }
 
     /// Gives a place up. A permit that was handed over to it goes to the next in line.
-    pub(super) fn leave(&self, stripe: usize, ticket: Ticket) {
+    pub(super) fn leave(&self, stripe: Stripe, ticket: Ticket) {
         let mut state = self.state.0.lock();
         let (permit, _own_waker) = state.queue.leave(ticket);
         let next = match permit.map(|()| state.claim()) {
@@ -223,7 +224,7 @@ impl Permits {
 
     /// Takes a permit from another thread's stripe.
     #[inline(never)]
-    fn take_elsewhere(&self, stripe: usize) -> bool {
+    fn take_elsewhere(&self, stripe: Stripe) -> bool {
         let mut last = None;
         loop {
             let attention = self.attention.load(SeqCst);
@@ -244,7 +245,7 @@ impl Permits {
 
     /// Whether a permit just taken from a stripe may be kept; otherwise it is gone.
     #[inline]
-    fn may_keep(&self, stripe: usize) -> bool {
+    fn may_keep(&self, stripe: Stripe) -> bool {
         total_order();
         self.attention.load(SeqCst) == 0 || self.part_with(stripe, true)
     }
@@ -252,7 +253,7 @@ impl Permits {
     /// Gives a permit in the caller's hands to whoever demands one. If nobody does the caller keeps it if it wants
     /// to and may; else it is put into a stripe. Returns whether it was kept.
     #[cold]
-    fn part_with(&self, stripe: usize, wanted: bool) -> bool {
+    fn part_with(&self, stripe: Stripe, wanted: bool) -> bool {
         let mut state = self.state.0.lock();
         match state.claim() {
             Ok(waker) => {
@@ -271,7 +272,7 @@ impl Permits {
 
     /// Takes a permit out of the stripes for whoever demands one, after one was put there.
     #[cold]
-    fn collect(&self, stripe: usize) {
+    fn collect(&self, stripe: Stripe) {
         let mut state = self.state.0.lock();
         if !state.demands() || self.stripes.sweep(stripe).is_err() {
             return;

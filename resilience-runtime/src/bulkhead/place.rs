@@ -42,10 +42,10 @@ impl Place {
 impl Bulkhead {
     /// Takes a permit if one is free and nobody waits.
     #[inline]
-    pub(crate) fn try_take(&self) -> bool {
-        let taken = self.permits.try_take(stripe::current().index);
+    pub(crate) fn try_take(&self, stripe: Stripe) -> bool {
+        let taken = self.permits.try_take(stripe);
         if taken {
-            self.record.accepted();
+            self.record.accepted(stripe);
         }
         taken
     }
@@ -53,7 +53,7 @@ impl Bulkhead {
     /// Gives a permit back.
     #[inline]
     pub(crate) fn put_back(&self, stripe: Stripe) {
-        self.permits.put_back(stripe.index);
+        self.permits.put_back(stripe);
     }
 
     /// Enters the queue, after [`try_take`](Self::try_take) found no permit.
@@ -64,7 +64,7 @@ impl Bulkhead {
     pub(crate) fn enter(&self, now: impl FnOnce() -> Instant) -> Result<Place, ResilienceError> {
         let wait = self.wait();
         let bound = if wait.is_zero() { 0 } else { self.queue() };
-        let state = match self.permits.enter(stripe::current().index, bound) {
+        let state = match self.permits.enter(stripe::current(), bound) {
             Entry::Closed | Entry::Full => return Err(self.refusal(Duration::ZERO)),
             Entry::Queued(ticket) => State::Queued(Some(ticket)),
             Entry::Taken => State::Admitted,
@@ -95,7 +95,7 @@ impl Bulkhead {
         };
         let waited = clock::now().saturating_since(place.entered);
         Poll::Ready(if admitted {
-            self.record.accepted();
+            self.record.accepted(stripe::current());
             self.record.waited(waited);
             Ok(())
         } else {
@@ -133,7 +133,7 @@ impl Bulkhead {
     fn abandon(&self, place: &mut Place) -> bool {
         match mem::replace(&mut place.state, State::Queued(None)) {
             State::Admitted => self.put_back(stripe::current()),
-            State::Queued(Some(ticket)) => self.permits.leave(stripe::current().index, ticket),
+            State::Queued(Some(ticket)) => self.permits.leave(stripe::current(), ticket),
             State::Queued(None) => return false,
         }
         true

@@ -107,7 +107,11 @@ impl Bulkhead {
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_acquire(&self) -> Result<BulkheadPermit<'_>, ResilienceError> {
-        if self.try_take() { Ok(BulkheadPermit::new(self)) } else { Err(self.refusal(Duration::ZERO)) }
+        if self.try_take(stripe::current()) {
+            Ok(BulkheadPermit::new(self))
+        } else {
+            Err(self.refusal(Duration::ZERO))
+        }
     }
 
     /// As [`try_acquire`](Self::try_acquire); the permit keeps the bulkhead alive and can be sent anywhere.
@@ -116,7 +120,7 @@ impl Bulkhead {
     ///
     /// The same.
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedBulkheadPermit, ResilienceError> {
-        if self.try_take() {
+        if self.try_take(stripe::current()) {
             Ok(OwnedBulkheadPermit::new(Arc::clone(self)))
         } else {
             Err(self.refusal(Duration::ZERO))

@@ -6,6 +6,7 @@ use super::{Bulkhead, permits::Usage};
 use crate::{
     name::Name,
     stats::{Latency, Stats},
+    sync::stripe::Stripe,
 };
 
 /// How a bulkhead is and was used.
@@ -81,8 +82,8 @@ impl Record {
     }
 
     #[inline]
-    pub(super) fn accepted(&self) {
-        self.calls.count(ACCEPTED);
+    pub(super) fn accepted(&self, stripe: Stripe) {
+        self.calls.count_in(stripe, ACCEPTED);
     }
 
     pub(super) fn refused(&self) {
@@ -94,7 +95,7 @@ impl Record {
     }
 
     pub(super) fn waited(&self, time: Duration) {
-        self.waits.recorder().time(time);
+        self.waits.time(time);
     }
 
     pub(super) fn reset(&self) {

@@ -2,18 +2,21 @@
 
 use std::convert;
 
-use crate::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::sync::{
+    atomic::{AtomicU64, Ordering::SeqCst},
+    stripe::{Stripe, Striped},
+};
 
 /// Free permits, split into counters that threads do not share.
 ///
 /// Each stripe is one word: the free permits in the lower half, in the upper half how often permits were put
 /// there (it wraps). A stripe that holds nothing twice, with the same upper half, held nothing in between; two equal
 /// sums of all words are therefore a snapshot of all stripes at one moment, although they are read one by one.
-pub(super) struct Stripes(Box<[Stripe]>);
+pub(super) struct Stripes(Striped<Free>);
 
 /// Two cache lines apart, because processors fetch lines in pairs.
 #[repr(align(128))]
-struct Stripe(AtomicU64);
+struct Free(AtomicU64);
 
 /// One permit put into a stripe, in its upper half.
 const PUT: u64 = 1 << 32;
@@ -24,24 +27,23 @@ const TRIES: usize = 16;
 impl Stripes {
     /// `permits` split evenly over `count` stripes.
     pub(super) fn new(count: usize, permits: usize) -> Self {
-        let stripes = Self((0..count).map(|_| Stripe(AtomicU64::new(0))).collect());
+        let stripes = Self(Striped::new(count, || Free(AtomicU64::new(0))));
         stripes.spread(permits);
         stripes
     }
 
     /// Takes a permit from one stripe.
     #[inline]
-    pub(super) fn take(&self, stripe: usize) -> bool {
-        self.own(stripe).take().is_ok()
+    pub(super) fn take(&self, stripe: Stripe) -> bool {
+        self.0.get(stripe).take().is_ok()
     }
 
     /// Takes a permit from any stripe, beginning with `stripe`. If every stripe was empty when it was looked at,
     /// the sum of all words is returned: two equal sums prove that there was a moment without any permit.
-    pub(super) fn sweep(&self, stripe: usize) -> Result<(), u64> {
-        let (before, from) = self.0.split_at(stripe.min(self.0.len() - 1));
+    pub(super) fn sweep(&self, stripe: Stripe) -> Result<(), u64> {
         let mut sum = 0_u64;
-        for stripe in from.iter().chain(before) {
-            match stripe.take() {
+        for part in self.0.iter_from(stripe) {
+            match part.take() {
                 Ok(()) => return Ok(()),
                 Err(word) => sum = sum.wrapping_add(word),
             }
@@ -52,7 +54,7 @@ impl Stripes {
     /// Takes as many permits as there are, at most `most`, and returns how many.
     pub(super) fn withdraw(&self, most: usize) -> usize {
         let mut left = most as u64;
-        for Stripe(word) in &self.0 {
+        for Free(word) in self.0.iter() {
             let taken = word.fetch_update(SeqCst, SeqCst, |word| Some(word - free(word).min(left)));
             // The update never declines.
             left -= free(taken.unwrap_or_else(convert::identity)).min(left);
@@ -62,21 +64,21 @@ impl Stripes {
 
     /// Puts a permit into one stripe.
     #[inline]
-    pub(super) fn put(&self, stripe: usize) {
-        self.own(stripe).0.fetch_add(PUT | 1, SeqCst);
+    pub(super) fn put(&self, stripe: Stripe) {
+        self.0.get(stripe).0.fetch_add(PUT | 1, SeqCst);
     }
 
     /// Puts `permits` into all stripes evenly.
     pub(super) fn spread(&self, permits: usize) {
         let (each, rest) = (permits / self.0.len(), permits % self.0.len());
-        for (index, Stripe(word)) in self.0.iter().enumerate() {
+        for (index, Free(word)) in self.0.iter().enumerate() {
             word.fetch_add(PUT | (each + usize::from(index < rest)) as u64, SeqCst);
         }
     }
 
     /// Free permits: exact, unless permits come and go so fast that no two readings agree.
     pub(super) fn free(&self) -> usize {
-        let sum = || self.0.iter().fold(0_u64, |sum, Stripe(word)| sum.wrapping_add(word.load(SeqCst)));
+        let sum = || self.0.iter().fold(0_u64, |sum, Free(word)| sum.wrapping_add(word.load(SeqCst)));
         let mut last = sum();
         for _ in 0..TRIES {
             let now = sum();
@@ -87,14 +89,9 @@ impl Stripes {
         }
         free(last) as usize
     }
-
-    #[inline]
-    fn own(&self, stripe: usize) -> &Stripe {
-        self.0.get(stripe).unwrap_or(&self.0[0])
-    }
 }
 
-impl Stripe {
+impl Free {
     /// Takes a permit, or returns the word that holds none.
     #[inline]
     fn take(&self) -> Result<(), u64> {

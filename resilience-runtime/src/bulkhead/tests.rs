@@ -13,7 +13,7 @@ use super::{
 use crate::{
     BulkheadSettings,
     clock::{self, Instant},
-    sync::stripe,
+    sync::stripe::{self, Stripe},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -62,12 +62,12 @@ fn a_permit_is_taken_and_given_back_without_a_lock() {
 #[test]
 fn every_permit_is_found_from_every_stripe() {
     for stripes in 1..=4 {
-        for from in 0..stripes {
-            for lies in 0..stripes {
+        for from in (0..stripes).map(Stripe) {
+            for lies in (0..stripes).map(Stripe) {
                 let permits = Permits::new(1, stripes, 0);
                 assert!(permits.try_take(from));
                 permits.put_back(lies);
-                assert!(permits.try_take(from), "from {from}, lies in {lies} of {stripes}");
+                assert!(permits.try_take(from), "from {from:?}, lies in {lies:?} of {stripes}");
                 assert!(!permits.try_take(from));
             }
         }
@@ -75,12 +75,12 @@ fn every_permit_is_found_from_every_stripe() {
 }
 
 #[test]
-fn a_stripe_beyond_the_last_is_the_first() {
+fn a_stripe_beyond_the_last_is_the_last() {
     let permits = Permits::new(1, 1, 0);
-    assert!(permits.try_take(7));
-    assert!(!permits.try_take(0));
-    permits.put_back(3);
-    assert!(permits.try_take(0));
+    assert!(permits.try_take(Stripe(7)));
+    assert!(!permits.try_take(Stripe(0)));
+    permits.put_back(Stripe(3));
+    assert!(permits.try_take(Stripe(0)));
 }
 
 #[test]
@@ -97,21 +97,21 @@ fn permits_are_spread_withdrawn_and_counted() {
 #[test]
 fn two_empty_sweeps_agree_only_if_no_permit_was_put_back_between_them() {
     let stripes = Stripes::new(3, 0);
-    let first = stripes.sweep(0).unwrap_err();
-    assert_eq!(stripes.sweep(2), Err(first));
-    stripes.put(1);
-    assert_eq!(stripes.sweep(2), Ok(()));
-    assert_ne!(stripes.sweep(0), Err(first));
+    let first = stripes.sweep(Stripe(0)).unwrap_err();
+    assert_eq!(stripes.sweep(Stripe(2)), Err(first));
+    stripes.put(Stripe(1));
+    assert_eq!(stripes.sweep(Stripe(2)), Ok(()));
+    assert_ne!(stripes.sweep(Stripe(0)), Err(first));
 }
 
 #[test]
 fn whoever_enters_when_a_permit_came_back_gets_it() {
     let permits = Permits::new(1, 2, 0);
-    assert!(matches!(permits.enter(0, 1), Entry::Taken));
-    assert!(matches!(permits.enter(0, 0), Entry::Full));
-    let Entry::Queued(ticket) = permits.enter(0, 1) else { panic!("not queued") };
-    assert!(matches!(permits.enter(0, 1), Entry::Full));
-    permits.put_back(0);
+    assert!(matches!(permits.enter(Stripe(0), 1), Entry::Taken));
+    assert!(matches!(permits.enter(Stripe(0), 0), Entry::Full));
+    let Entry::Queued(ticket) = permits.enter(Stripe(0), 1) else { panic!("not queued") };
+    assert!(matches!(permits.enter(Stripe(0), 1), Entry::Full));
+    permits.put_back(Stripe(0));
     assert_eq!(permits.poll(&mut Some(ticket), Waker::noop().clone()), Poll::Ready(true));
 }
 
@@ -133,7 +133,7 @@ fn a_permit_found_on_the_way_into_the_queue_is_answered_or_given_back() {
 #[test]
 fn a_place_that_expires_says_how_long_it_waited() {
     let bulkhead = bulkhead(1, 1);
-    assert!(bulkhead.try_take());
+    assert!(bulkhead.try_take(stripe::current()));
     let start = Instant::from_nanos(1_000);
     let mut place = bulkhead.enter(|| start).unwrap();
     assert_eq!(place.deadline(), start.saturating_add(SECOND));
@@ -148,7 +148,7 @@ fn a_place_that_expires_says_how_long_it_waited() {
 #[test]
 fn a_place_that_expires_passes_its_permit_on() {
     let bulkhead = bulkhead(1, 2);
-    assert!(bulkhead.try_take());
+    assert!(bulkhead.try_take(stripe::current()));
     let mut places = [bulkhead.enter(clock::now).unwrap(), bulkhead.enter(clock::now).unwrap()];
     bulkhead.put_back(stripe::current());
     let _ = bulkhead.expire(&mut places[0], clock::now());
@@ -160,7 +160,11 @@ fn a_place_that_expires_passes_its_permit_on() {
 fn a_compact_bulkhead_behaves_the_same() {
     let bulkhead =
         Bulkhead::declared("tenant".into(), BulkheadSettings::new(2).queue(1).wait_ms(1_000), true);
-    assert!(bulkhead.try_take() && bulkhead.try_take() && !bulkhead.try_take());
+    assert!(
+        bulkhead.try_take(stripe::current())
+            && bulkhead.try_take(stripe::current())
+            && !bulkhead.try_take(stripe::current())
+    );
     let mut place = bulkhead.enter(clock::now).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| bulkhead.put_back(stripe::current()));

@@ -33,14 +33,15 @@ pub use self::{
     wait::{BackoffSleep, Wait, Waiting},
 };
 use crate::{
-    circuit::{Outcome, Ticket},
+    circuit::{Outcome, Refused, Ticket},
     class::ErrorClass,
     clock::{self, Instant},
     error::{ErrorKind, ResilienceError},
     events::Event,
     limiter::Reservation,
-    registry::{HandlesRef, SiteCount},
+    registry::{Handles, HandlesRef, SiteCount},
     retry,
+    stats::Sample,
     sync::stripe::{self, Stripe},
 };
 
@@ -56,6 +57,8 @@ const EXHAUSTED: u8 = 1 << 3;
 const HINDERED: u8 = 1 << 5;
 /// A permit of the circuit is held.
 const HOLDS_PERMIT: u8 = 1 << 4;
+/// The first attempt was admitted when the call began.
+const WALKED_IN: u8 = 1 << 6;
 
 /// A call under way.
 ///
@@ -102,18 +105,55 @@ impl<'h> Call<'h> {
         Self::begin_at(handles, clock::now())
     }
 
+    /// Begins a call, and passes the whole chain at once where nothing stands in the way.
     #[inline]
     pub(crate) fn begin_at(handles: HandlesRef<'h>, begun: Instant) -> Self {
-        handles.stats.count(SiteCount::Started);
+        let stripe = stripe::current();
+        let walked_in = Self::walk_in(&handles, stripe);
+        handles.stats.count_in(stripe, SiteCount::Started);
         if let Some(budget) = &handles.budget {
-            budget.deposit(begun);
+            budget.deposit_in(stripe, begun);
         }
-        let ticket = Ticket::default();
-        Self { handles, begun, attempt_begun: begun, delay: 0, ticket, attempts: 0, flags: 0 }
+        let (ticket, attempts, flags) = match walked_in {
+            Some((ticket, flags)) => (ticket, 1, flags),
+            None => (Ticket::default(), 0, 0),
+        };
+        Self { handles, begun, attempt_begun: begun, delay: 0, ticket, attempts, flags }
+    }
+
+    /// Passes the whole chain where nothing stands in the way, as nearly always. Otherwise nothing has happened, and
+    /// [`admit`](Self::admit) finds out what it is.
+    #[inline]
+    fn walk_in(handles: &Handles, stripe: Stripe) -> Option<(Ticket, u8)> {
+        if handles.limiter.is_some() || handles.lifecycle.is_shut_down() {
+            return None;
+        }
+        let (mut ticket, mut flags) = (Ticket::default(), WALKED_IN);
+        if let Some(circuit) = &handles.circuit {
+            ticket = circuit.admit_closed()?;
+            flags |= HOLDS_PERMIT;
+        }
+        if let Some(bulkhead) = &handles.bulkhead {
+            if !bulkhead.try_take(stripe) {
+                return None;
+            }
+            flags |= HOLDS_SLOT;
+        }
+        Some((ticket, flags))
+    }
+
+    /// Whether the attempt may run.
+    #[inline]
+    pub fn try_admit(&mut self) -> Admission {
+        if self.flags & WALKED_IN != 0 {
+            self.flags &= !WALKED_IN;
+            return Admission::Admitted;
+        }
+        self.admit()
     }
 
     /// Passes the chain in order: circuit peek, rate limit, bulkhead, circuit permit.
-    pub fn try_admit(&mut self) -> Admission {
+    fn admit(&mut self) -> Admission {
         if self.attempts > 0 {
             self.attempt_begun = clock::now();
         }
@@ -125,8 +165,8 @@ impl<'h> Call<'h> {
         }
         if let Some(circuit) = &handles.circuit {
             if circuit.admit_closed().is_none() {
-                if let Err(error) = circuit.peek(now) {
-                    return self.refused(error);
+                if let Err(refused) = circuit.peek(now) {
+                    return self.refused_by_circuit(refused);
                 }
             }
         }
@@ -144,7 +184,7 @@ impl<'h> Call<'h> {
     #[inline(always)]
     fn pass_bulkhead(&mut self, reservation: Option<Reservation>) -> Admission {
         if let Some(bulkhead) = &self.handles.bulkhead {
-            if bulkhead.try_take() {
+            if bulkhead.try_take(stripe::current()) {
                 self.flags |= HOLDS_SLOT;
             } else {
                 return self.queue(reservation);
@@ -186,10 +226,10 @@ impl<'h> Call<'h> {
                 self.hold(ticket);
                 self.admitted()
             }
-            Err(error) => {
-                self.release_slot(stripe::current());
+            Err(refused) => {
+                self.release_slot();
                 self.give_back(reservation);
-                self.refused(error)
+                self.refused_by_circuit(refused)
             }
         }
     }
@@ -244,28 +284,34 @@ impl<'h> Call<'h> {
     fn succeed(&mut self) {
         let now = clock::now();
         let stripe = stripe::current();
-        self.release_slot(stripe);
-        if self.flags & HOLDS_PERMIT != 0 {
-            self.flags &= !HOLDS_PERMIT;
-            if let Some(circuit) = &self.handles.circuit {
-                // A trip policy is the user's code.
-                self.flags |= IN_USER_CODE;
-                let took = now.nanos_since(self.attempt_begun);
-                if !circuit.succeed(self.ticket, Some(took), || now, stripe) {
-                    let took = Duration::from_nanos(took);
-                    circuit.settle(self.ticket, Outcome::Success, Some(took), || now, None);
-                }
-                self.flags &= !IN_USER_CODE;
+        let handles = &*self.handles;
+        if self.flags & HOLDS_SLOT != 0 {
+            self.flags &= !HOLDS_SLOT;
+            if let Some(bulkhead) = &handles.bulkhead {
+                bulkhead.put_back(stripe);
             }
         }
-        self.conclude(SiteCount::Succeeded, now, stripe);
+        let took = Sample::new(now.nanos_since(self.attempt_begun));
+        if self.flags & HOLDS_PERMIT != 0 {
+            self.flags &= !HOLDS_PERMIT;
+            if let Some(circuit) = &handles.circuit {
+                if !circuit.succeed(self.ticket, Some(took), stripe) {
+                    // A trip policy is the user's code.
+                    self.flags |= IN_USER_CODE;
+                    circuit.settle(self.ticket, Outcome::Success, Some(took), || now, None);
+                    self.flags &= !IN_USER_CODE;
+                }
+            }
+        }
+        let whole = if self.begun == self.attempt_begun { took } else { self.took(now) };
+        handles.stats.conclude(stripe, SiteCount::Succeeded, whole);
+        self.flags = SETTLED;
     }
 
     #[cold]
     fn settle_other(&mut self, verdict: Verdict<'_>) -> Next {
         let now = clock::now();
-        let stripe = stripe::current();
-        self.release_slot(stripe);
+        self.release_slot();
         // Rendering the error, and a trip policy, are the user's code.
         self.flags |= IN_USER_CODE;
         self.settle_circuit(verdict.outcome, now, verdict.cause);
@@ -274,7 +320,7 @@ impl<'h> Call<'h> {
             Some(class) if self.plan_retry(class, now) => Next::Retry,
             _ => {
                 let count = if verdict.failed { SiteCount::Failed } else { SiteCount::Succeeded };
-                self.conclude(count, now, stripe);
+                self.conclude(count, now);
                 Next::Done
             }
         }
@@ -287,7 +333,7 @@ impl<'h> Call<'h> {
         }
         self.flags &= !HOLDS_PERMIT;
         if let Some(circuit) = &self.handles.circuit {
-            let took = now.saturating_since(self.attempt_begun);
+            let took = Sample::new(now.nanos_since(self.attempt_begun));
             circuit.settle(self.ticket, outcome, Some(took), || now, cause);
         }
     }
@@ -297,13 +343,12 @@ impl<'h> Call<'h> {
     pub fn settle_timeout(&mut self) -> Next {
         self.flags &= !IN_USER_CODE;
         let now = clock::now();
-        let stripe = stripe::current();
-        self.release_slot(stripe);
+        self.release_slot();
         self.settle_circuit(Outcome::TimedOut, now, None);
         if now < self.deadline() && self.plan_retry(ErrorClass::Transient, now) {
             return Next::Retry;
         }
-        self.conclude(SiteCount::TimedOut, now, stripe);
+        self.conclude(SiteCount::TimedOut, now);
         let handles = &*self.handles;
         handles
             .bus
@@ -355,6 +400,16 @@ impl<'h> Call<'h> {
         true
     }
 
+    /// The refusal of an outage: the error is made last, in its place.
+    fn refused_by_circuit(&mut self, refused: Refused) -> Admission {
+        self.hinder();
+        self.end_refused(ErrorKind::CircuitOpen);
+        match &self.handles.circuit {
+            Some(circuit) => Admission::Refused(circuit.refusal(refused)),
+            None => unreachable!("a circuit has refused"),
+        }
+    }
+
     #[cold]
     fn refused(&mut self, error: ResilienceError) -> Admission {
         Admission::Refused(self.refuse(error))
@@ -368,9 +423,9 @@ impl<'h> Call<'h> {
             return self.settle_timeout();
         }
         self.flags &= !IN_USER_CODE;
-        self.release_slot(stripe::current());
+        self.release_slot();
         self.settle_circuit(Outcome::Ignored, clock::now(), None);
-        self.count_refusal(refusal.kind());
+        self.end_refused(refusal.kind());
         Next::Done
     }
 
@@ -378,21 +433,27 @@ impl<'h> Call<'h> {
     #[cold]
     pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
         self.hinder();
-        self.count_refusal(error.kind());
+        self.end_refused(error.kind());
         error
     }
 
-    fn count_refusal(&mut self, kind: ErrorKind) {
+    fn end_refused(&mut self, kind: ErrorKind) {
         self.flags |= SETTLED;
         let handles = &*self.handles;
         handles.stats.refused(kind);
         handles.bus.emit(|| Event::Refused { site: handles.stats.label().clone(), kind });
     }
 
-    #[inline(always)]
-    fn conclude(&mut self, count: SiteCount, now: Instant, stripe: Stripe) {
+    #[cold]
+    fn conclude(&mut self, count: SiteCount, now: Instant) {
         self.flags |= SETTLED;
-        self.handles.stats.conclude(count, now.nanos_since(self.begun), stripe);
+        self.handles.stats.conclude(stripe::current(), count, self.took(now));
+    }
+
+    /// How long the whole call has taken.
+    #[inline]
+    fn took(&self, now: Instant) -> Sample {
+        Sample::new(now.nanos_since(self.begun))
     }
 
     /// Ends the call. `fell_back` says that a fallback answers in its place; it runs after this.
@@ -459,12 +520,12 @@ impl<'h> Call<'h> {
         }
     }
 
-    #[inline]
-    fn release_slot(&mut self, stripe: Stripe) {
+    #[cold]
+    fn release_slot(&mut self) {
         if self.flags & HOLDS_SLOT != 0 {
             self.flags &= !HOLDS_SLOT;
             if let Some(bulkhead) = &self.handles.bulkhead {
-                bulkhead.put_back(stripe);
+                bulkhead.put_back(stripe::current());
             }
         }
     }
@@ -479,7 +540,7 @@ impl<'h> Call<'h> {
     #[cold]
     fn abandon(&mut self) {
         self.hinder();
-        self.release_slot(stripe::current());
+        self.release_slot();
         let panicked = self.flags & IN_USER_CODE != 0;
         let outcome = if panicked { Outcome::Panicked } else { Outcome::Cancelled };
         self.settle_circuit(outcome, clock::now(), None);

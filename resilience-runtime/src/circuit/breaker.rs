@@ -74,8 +74,8 @@ pub struct CircuitBreaker {
     pub(super) failures: FailureRun,
     pub(super) stats: Stats<COUNTS>,
     pub(super) seed: AtomicU64,
-    /// Whether durations are kept, so that every permit has to read the clock.
-    timed: bool,
+    /// So every permit has to read the clock.
+    pub(super) keeps_durations: bool,
     pub(super) trip_policy: Option<Box<dyn TripPolicy>>,
     pub(super) record: Mutex<Record>,
     /// Most circuits have none.
@@ -93,7 +93,7 @@ impl CircuitBreaker {
         name: Name,
         settings: CircuitSettings,
         stats: Stats<COUNTS>,
-        timed: bool,
+        keeps_durations: bool,
         seed: u64,
         trip_policy: Option<Box<dyn TripPolicy>>,
     ) -> Self {
@@ -106,7 +106,7 @@ impl CircuitBreaker {
             failures: FailureRun::new(),
             stats,
             seed: AtomicU64::new(seed),
-            timed,
+            keeps_durations,
             trip_policy,
             record: Mutex::new(Record::new(settings)),
             listeners: OnceCell::new(),
@@ -224,7 +224,7 @@ impl CircuitBreaker {
     /// Whether a permit has to know how long its call takes.
     #[inline]
     pub(super) fn reads_the_clock(&self) -> bool {
-        self.timed || self.live.watches_slow_calls()
+        self.keeps_durations || self.live.watches_slow_calls()
     }
 
     /// Calls the listener at every change of the state, after the circuit has released everything: the listener may

@@ -26,8 +26,13 @@ impl FailureRun {
         Self { failures: AtomicU64::new(0), last: Mutex::new(Instant::from_nanos(0)) }
     }
 
-    /// Ends the run. A healthy circuit only reads.
+    /// Whether there is a run to end. A healthy circuit only reads.
     #[inline]
+    pub(super) fn is_run(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) as u32 != 0
+    }
+
+    /// Ends the run.
     pub(super) fn success(&self, generation: u32) {
         let run = self.failures.load(Ordering::Relaxed);
         if run as u32 != 0 {

@@ -7,11 +7,15 @@ use crate::{
     clock::Instant,
     error::ResilienceError,
     gate::{Gate, GateOutcome},
+    stats::Sample,
 };
 
 impl Gate for CircuitBreaker {
     fn admit(&self, now: Instant) -> Result<u64, ResilienceError> {
-        Self::admit(self, now).map(|ticket| u64::from(ticket.generation))
+        match Self::admit(self, now) {
+            Ok(ticket) => Ok(u64::from(ticket.generation)),
+            Err(refused) => Err(self.refusal(refused)),
+        }
     }
 
     fn settle(
@@ -31,6 +35,6 @@ impl Gate for CircuitBreaker {
         };
         // The token is a generation, so nothing is cut off.
         let ticket = Ticket { generation: token as u32 };
-        Self::settle(self, ticket, outcome, Some(took), || now, cause);
+        Self::settle(self, ticket, outcome, Some(Sample::of(took)), || now, cause);
     }
 }

@@ -21,7 +21,6 @@ mod tests;
 mod transition;
 mod word;
 
-pub(crate) use self::settle::{Outcome, Ticket};
 pub use self::{
     breaker::CircuitBreaker,
     builder::CircuitBreakerBuilder,
@@ -30,4 +29,8 @@ pub use self::{
     policy::{TripPolicy, WindowTotals},
     run::{By, CircuitRun, Judge},
     snapshot::{CircuitSnapshot, LastTransition, LoggedOutcome},
+};
+pub(crate) use self::{
+    settle::{Outcome, Ticket},
+    shell::Refused,
 };

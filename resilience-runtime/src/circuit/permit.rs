@@ -6,6 +6,7 @@ use super::{CircuitBreaker, Outcome, Ticket};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
+    stats::Sample,
 };
 
 /// The right to run one call through a circuit. Report how it went; dropping the permit reports a cancellation,
@@ -45,16 +46,24 @@ impl<'a> Permit<'a> {
     pub(super) fn acquire(circuit: &'a CircuitBreaker) -> Result<Self, ResilienceError> {
         match circuit.admit_closed() {
             Some(ticket) => Ok(Self::new(Held::Borrowed(circuit), ticket)),
-            None => circuit.admit(clock::now()).map(|ticket| Self::new(Held::Borrowed(circuit), ticket)),
+            None => Self::acquire_other(Held::Borrowed(circuit)),
         }
     }
 
     pub(super) fn acquire_owned(circuit: Arc<CircuitBreaker>) -> Result<Self, ResilienceError> {
-        let ticket = match circuit.admit_closed() {
-            Some(ticket) => ticket,
-            None => circuit.admit(clock::now())?,
-        };
-        Ok(Self::new(Held::Owned(circuit), ticket))
+        match circuit.admit_closed() {
+            Some(ticket) => Ok(Self::new(Held::Owned(circuit), ticket)),
+            None => Self::acquire_other(Held::Owned(circuit)),
+        }
+    }
+
+    /// Of a circuit that is not closed.
+    #[inline(never)]
+    fn acquire_other(circuit: Held<'a>) -> Result<Self, ResilienceError> {
+        match circuit.admit(clock::now()) {
+            Ok(ticket) => Ok(Self::new(circuit, ticket)),
+            Err(refused) => Err(circuit.refusal(refused)),
+        }
     }
 
     #[inline]
@@ -88,7 +97,8 @@ impl<'a> Permit<'a> {
             return self.circuit.settle(self.ticket(), outcome, None, clock::now, cause);
         };
         let now = clock::now();
-        self.circuit.settle(self.ticket(), outcome, Some(now.saturating_since(begun)), || now, cause);
+        let took = Sample::new(now.nanos_since(begun));
+        self.circuit.settle(self.ticket(), outcome, Some(took), || now, cause);
     }
 
     #[inline]

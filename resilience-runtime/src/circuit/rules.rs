@@ -6,6 +6,7 @@ use crate::{
     clock::nanos,
     events::TripReason,
     settings::CircuitSettings,
+    stats::Sample,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     window::Sums,
 };
@@ -71,14 +72,8 @@ impl Live {
     }
 
     #[inline]
-    pub(super) fn is_slow(&self, took: Option<Duration>) -> bool {
-        self.is_slower(took.map(nanos))
-    }
-
-    /// The same in nanoseconds.
-    #[inline]
-    pub(super) fn is_slower(&self, took: Option<u64>) -> bool {
-        took.is_some_and(|took| took > self.slow_call.load(Ordering::Relaxed))
+    pub(super) fn is_slow(&self, took: Option<Sample>) -> bool {
+        took.is_some_and(|took| took.nanos() > self.slow_call.load(Ordering::Relaxed))
     }
 
     pub(super) fn verdict_time(&self) -> Duration {

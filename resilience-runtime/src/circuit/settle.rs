@@ -3,13 +3,13 @@
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
 };
 
 use super::{CircuitBreaker, FailureReport, WindowTotals, transition::verdict, word::Word};
 use crate::{
-    clock::{Instant, nanos},
+    clock::Instant,
     events::{CircuitState, TransitionReason},
+    stats::Sample,
     sync::stripe::{self, Stripe},
     window::{Kind, Sums},
 };
@@ -38,7 +38,8 @@ pub(crate) struct Ticket {
     pub(super) generation: u32,
 }
 
-/// What a circuit counts.
+/// What a circuit counts. Where durations are kept, each duration that is not a [`TimedFailure`](Self::TimedFailure)
+/// is a success, which needs no count of its own: for circuits that all threads share that is a locked instruction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Count {
     Succeeded,
@@ -50,15 +51,16 @@ pub(super) enum Count {
     Refused,
     Late,
     Slow,
+    TimedFailure,
 }
 
-pub(super) const COUNTS: usize = Count::Slow as usize + 1;
+pub(super) const COUNTS: usize = Count::TimedFailure as usize + 1;
 
 /// A result on its way into the state.
 #[derive(Clone, Copy)]
 struct Report<'a> {
     outcome: Outcome,
-    took: Option<Duration>,
+    took: Option<Sample>,
     now: Instant,
     cause: Option<&'a dyn fmt::Display>,
     /// Probes that end with this result: none if it was recorded by hand.
@@ -82,48 +84,55 @@ impl CircuitBreaker {
         &self,
         ticket: Ticket,
         outcome: Outcome,
-        took: Option<Duration>,
-        now: impl Fn() -> Instant,
+        took: Option<Sample>,
+        now: impl FnOnce() -> Instant,
         cause: Option<&dyn fmt::Display>,
     ) {
-        if outcome != Outcome::Success || !self.succeed(ticket, took.map(nanos), &now, stripe::current()) {
-            self.settle_slow(ticket, Report { outcome, took, now: now(), cause, slots: 1 });
+        if outcome != Outcome::Success || !self.succeed(ticket, took, stripe::current()) {
+            self.settle_other(ticket, Report { outcome, took, now: now(), cause, slots: 1 });
         }
     }
 
-    /// Takes a success, if it is what nearly all are: quick, and of the closed state that let the call through. `took`
-    /// is its duration in nanoseconds. If it is anything else nothing is done and the answer is `false`.
+    /// Takes a success, if it is what nearly all are in a healthy circuit: quick, of the closed state that let the call
+    /// through, and of no consequence for a window full of its like. If it is anything else nothing is done and the
+    /// answer is `false`.
     #[inline]
-    pub(crate) fn succeed(
-        &self,
-        ticket: Ticket,
-        took: Option<u64>,
-        now: impl Fn() -> Instant,
-        stripe: Stripe,
-    ) -> bool {
-        let bits = self.state.bits();
-        let current = Word::is_closed(bits) && Word::generation_of(bits) == ticket.generation;
-        if !current || self.live.is_slower(took) || self.trip_policy.is_some() {
-            return false;
-        }
-        if self.window.is_clean(ticket.generation) {
-            self.failures.success(ticket.generation);
+    pub(crate) fn succeed(&self, ticket: Ticket, took: Option<Sample>, stripe: Stripe) -> bool {
+        let plain = self.is_quick_and_current(ticket, took)
+            && self.window.is_clean(ticket.generation)
+            && !self.failures.is_run();
+        if plain {
             self.count_success(took, stripe);
-        } else {
-            self.write_success(ticket.generation, took, &now, stripe);
         }
-        true
+        plain
+    }
+
+    #[inline]
+    fn is_quick_and_current(&self, ticket: Ticket, took: Option<Sample>) -> bool {
+        let bits = self.state.bits();
+        Word::is_closed(bits)
+            && Word::generation_of(bits) == ticket.generation
+            && !self.live.is_slow(took)
+            && self.trip_policy.is_none()
+    }
+
+    #[inline(never)]
+    fn settle_other(&self, ticket: Ticket, report: Report<'_>) {
+        if report.outcome == Outcome::Success && self.is_quick_and_current(ticket, report.took) {
+            self.write_success(ticket.generation, report);
+        } else {
+            self.settle_slow(ticket, report);
+        }
     }
 
     /// Takes a quick success into a window that others than those are in.
-    #[inline(never)]
-    fn write_success(&self, generation: u32, took: Option<u64>, now: &dyn Fn() -> Instant, stripe: Stripe) {
-        let Some(sums) = self.window.record(generation, Kind::default(), now) else {
+    fn write_success(&self, generation: u32, Report { took, now, .. }: Report<'_>) {
+        let Some(sums) = self.window.record(generation, Kind::default(), || now) else {
             self.stats.count(Count::Late as usize);
             return;
         };
         self.failures.success(generation);
-        self.count_success(took, stripe);
+        self.count_success(took, stripe::current());
         // A success can complete `min_calls`, or find a rate that a concurrent failure has raised.
         if (sums.failures != 0 || sums.slow != 0) && self.judge(generation, sums, 0, now, None) {
             self.tell();
@@ -131,11 +140,10 @@ impl CircuitBreaker {
     }
 
     #[inline]
-    fn count_success(&self, took: Option<u64>, stripe: Stripe) {
-        let recorder = self.stats.recorder_of(stripe);
-        recorder.count(Count::Succeeded as usize);
-        if let Some(took) = took {
-            recorder.time_nanos(took);
+    fn count_success(&self, took: Option<Sample>, stripe: Stripe) {
+        match took {
+            Some(took) if self.keeps_durations => self.stats.keep_in(stripe, took),
+            _ => self.stats.count_in(stripe, Count::Succeeded as usize),
         }
     }
 
@@ -181,26 +189,37 @@ impl CircuitBreaker {
     }
 
     fn account(&self, Report { outcome, took, .. }: Report<'_>) {
-        let recorder = self.stats.recorder();
-        recorder.count(match outcome {
+        let count = match outcome {
             Outcome::Cancelled => Count::Cancelled,
             Outcome::Failure => Count::Failed,
             Outcome::Ignored => Count::Ignored,
             Outcome::Panicked => Count::Panicked,
-            Outcome::Success => Count::Succeeded,
+            Outcome::Success => return self.account_success(took),
             Outcome::TimedOut => Count::TimedOut,
-        } as usize);
+        };
+        self.stats.count(count as usize);
         if outcome.is_neutral() {
             return;
         }
-        if let Some(took) = took {
-            recorder.time(took);
+        if let Some(took) = took.filter(|_| self.keeps_durations) {
+            self.stats.count(Count::TimedFailure as usize);
+            self.stats.keep(took);
         }
-        if self.live.is_slow(took) {
-            recorder.count(Count::Slow as usize);
-        }
-        if let Some(listeners) = self.listeners().filter(|_| outcome != Outcome::Success) {
+        self.count_slow(took);
+        if let Some(listeners) = self.listeners() {
+            let took = took.map(Sample::duration);
             listeners.failed(|| FailureReport::new(self.label().clone(), outcome, took));
+        }
+    }
+
+    fn account_success(&self, took: Option<Sample>) {
+        self.count_success(took, stripe::current());
+        self.count_slow(took);
+    }
+
+    fn count_slow(&self, took: Option<Sample>) {
+        if self.live.is_slow(took) {
+            self.stats.count(Count::Slow as usize);
         }
     }
 
@@ -230,7 +249,7 @@ impl CircuitBreaker {
             self.failures.success(generation);
             0
         };
-        let changed = self.judge(generation, sums, consecutive, &|| report.now, report.cause);
+        let changed = self.judge(generation, sums, consecutive, report.now, report.cause);
         Absorbed::Counted { changed }
     }
 
@@ -241,7 +260,7 @@ impl CircuitBreaker {
         generation: u32,
         sums: Sums,
         consecutive_failures: u32,
-        now: &dyn Fn() -> Instant,
+        now: Instant,
         cause: Option<&dyn fmt::Display>,
     ) -> bool {
         let view = self.state.read();
@@ -264,7 +283,7 @@ impl CircuitBreaker {
         // ## Closed => Open
         reason.is_some_and(|reason| {
             let reason = TransitionReason::Tripped(reason);
-            self.transition(view, CircuitState::Open, reason, now(), render(cause))
+            self.transition(view, CircuitState::Open, reason, now, render(cause))
         })
     }
 

@@ -18,8 +18,7 @@ use crate::{
 
 impl CircuitBreaker {
     /// Whether a call would be let through at this moment; counts a refusal, takes nothing.
-    #[cold]
-    pub(crate) fn peek(&self, now: Instant) -> Result<(), ResilienceError> {
+    pub(crate) fn peek(&self, now: Instant) -> Result<(), Refused> {
         let view = self.view(now);
         if self.admits(view.word) { Ok(()) } else { Err(self.refuse(view, now)) }
     }
@@ -45,9 +44,8 @@ impl CircuitBreaker {
         Word::is_closed(bits).then(|| Ticket { generation: Word::generation_of(bits) })
     }
 
-    /// Lets a call through, or refuses it.
-    #[cold]
-    pub(crate) fn admit(&self, now: Instant) -> Result<Ticket, ResilienceError> {
+    /// Lets a call through, or counts its refusal.
+    pub(crate) fn admit(&self, now: Instant) -> Result<Ticket, Refused> {
         loop {
             let view = self.catch_up(now);
             if !self.admits(view.word) {
@@ -72,9 +70,16 @@ impl CircuitBreaker {
         admitted
     }
 
-    fn refuse(&self, view: View, now: Instant) -> ResilienceError {
+    fn refuse(&self, view: View, now: Instant) -> Refused {
         self.stats.count(Count::Refused as usize);
-        ResilienceError::CircuitOpen { circuit: self.label().clone(), retry_after: wait(view, now) }
+        Refused { wait: wait(view, now) }
+    }
+
+    /// The error of a refusal.
+    #[inline]
+    pub(crate) fn refusal(&self, refused: Refused) -> ResilienceError {
+        let retry_after = refused.wait.map(Duration::from_nanos);
+        ResilienceError::CircuitOpen { circuit: self.label().clone(), retry_after }
     }
 
     /// Commits what time alone has brought about, and returns the state after it.
@@ -121,9 +126,17 @@ impl CircuitBreaker {
     }
 }
 
-/// Time until the next probe may run, while the circuit is open.
-pub(super) fn wait(view: View, now: Instant) -> Option<Duration> {
-    (view.word.state == CircuitState::Open).then(|| view.due.saturating_since(now))
+/// A refusal that was counted. The error is made of it where the caller wants it: errors are large, and to move one
+/// right after it was written in parts costs a processor as much as all the rest of a refusal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "the caller wants an error"]
+pub(crate) struct Refused {
+    wait: Option<u64>,
+}
+
+/// Nanoseconds until the next probe may run, while the circuit is open.
+pub(super) fn wait(view: View, now: Instant) -> Option<u64> {
+    (view.word.state == CircuitState::Open).then(|| view.due.nanos_since(now))
 }
 
 /// Why time alone changed the state.

@@ -107,7 +107,9 @@ impl CircuitBreaker {
         let view = self.view(now);
         let sums = self.window.sums(now);
         let counts = self.stats.counts();
+        let latency = self.stats.latency();
         let count = |which: Count| counts[which as usize];
+        let timed = latency.map_or(0, |latency| latency.count);
         let rate = |part: u32| self.live.judges(sums.calls).then(|| share(part, sums.calls));
         let record = self.record.lock();
         let (settings, last, cause) = (record.settings, record.last.clone(), record.cause.clone());
@@ -122,7 +124,7 @@ impl CircuitBreaker {
             failure_rate: rate(sums.failures),
             slow_call_rate: rate(sums.slow),
             consecutive_failures: self.failures.len(view.word.generation, self.live.failure_reset(), now),
-            next_probe_in: wait(view, now),
+            next_probe_in: wait(view, now).map(Duration::from_nanos),
             probes_admitted: view.word.admitted(),
             last_transition: last.map(|last| LastTransition {
                 from: last.from,
@@ -131,7 +133,7 @@ impl CircuitBreaker {
                 ago: now.saturating_since(last.at),
             }),
             last_cause: cause,
-            succeeded: count(Count::Succeeded),
+            succeeded: count(Count::Succeeded) + timed.saturating_sub(count(Count::TimedFailure)),
             failed: count(Count::Failed),
             timed_out: count(Count::TimedOut),
             panicked: count(Count::Panicked),
@@ -140,7 +142,7 @@ impl CircuitBreaker {
             refused: count(Count::Refused),
             late_results: count(Count::Late),
             slow: count(Count::Slow),
-            latency: self.stats.latency(),
+            latency,
         }
     }
 

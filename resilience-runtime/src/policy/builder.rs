@@ -10,13 +10,12 @@ use std::{
 use super::PolicyRun;
 use crate::{
     bulkhead::Bulkhead,
-    call::Call,
     circuit::CircuitBreaker,
     error::InvalidSettings,
     events::Bus,
     limiter::RateLimiter,
     name::Name,
-    registry::{Handles, HandlesRef, Lifecycle, Random, SiteSnapshot, SiteStats},
+    registry::{Handles, Lifecycle, Random, SiteSnapshot, SiteStats},
     retry::RetryBudget,
     settings::{BudgetRule, RetrySettings},
 };
@@ -91,12 +90,6 @@ impl Policy {
     #[must_use]
     pub fn snapshot(&self) -> SiteSnapshot {
         self.0.stats.snapshot()
-    }
-}
-
-impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
-    fn new(handles: &'p Handles, operation: Op) -> Self {
-        Self::begin(Call::begin(HandlesRef::Borrowed(handles)), operation)
     }
 }
 

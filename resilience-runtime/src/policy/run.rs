@@ -15,12 +15,14 @@ use crate::{
     call::{Admission, Call, Next, Verdict, Waiting, poll_attempt},
     class::ErrorClass,
     error::CallError,
+    registry::{Handles, HandlesRef},
 };
 
 pin_project! {
     /// An operation on its way through a [`Policy`](super::Policy). Made by [`Policy::run`](super::Policy::run).
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct PolicyRun<'p, Op, Fut, E, C = fn(&E) -> ErrorClass> {
+        handles: &'p Handles,
         running: Option<Running<'p>>,
         operation: Op,
         classify: C,
@@ -54,6 +56,8 @@ enum Stage {
     Attempt,
     /// Sleep until the next attempt.
     Backoff,
+    /// Begin the call: a future that was never polled has not called anything.
+    Begin,
     /// Make the attempt's future.
     Launch,
     /// Wait for a turn or a slot.
@@ -61,12 +65,13 @@ enum Stage {
 }
 
 impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
-    pub(super) fn begin(call: Call<'p>, operation: Op) -> Self {
+    pub(super) fn new(handles: &'p Handles, operation: Op) -> Self {
         Self {
-            running: Some(Running { call, waiting: None }),
+            handles,
+            running: None,
             operation,
             classify: |_| ErrorClass::Transient,
-            stage: Stage::Admit,
+            stage: Stage::Begin,
             attempt: None,
             sleep: None,
             error: PhantomData,
@@ -76,6 +81,7 @@ impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     /// Judges errors by this function instead of taking all of them for transient.
     pub fn classify<C: FnMut(&E) -> ErrorClass>(self, classify: C) -> PolicyRun<'p, Op, Fut, E, C> {
         PolicyRun {
+            handles: self.handles,
             running: self.running,
             operation: self.operation,
             classify,
@@ -100,11 +106,16 @@ where
     /// If polled after it has answered.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let Stage::Begin = *this.stage {
+            let call = Call::begin(HandlesRef::Borrowed(this.handles));
+            *this.running = Some(Running { call, waiting: None });
+            *this.stage = Stage::Admit;
+        }
         let Running { call, waiting } = this.running.as_mut().expect("polled after it has answered");
         let result = loop {
             match *this.stage {
-                // ## Admit => (Launch | Wait | refused)
-                Stage::Admit => match call.try_admit() {
+                // ## (Begin | Admit) => (Launch | Wait | refused)
+                Stage::Begin | Stage::Admit => match call.try_admit() {
                     Admission::Admitted => *this.stage = Stage::Launch,
                     Admission::Wait(place) => {
                         *waiting = Some(place);

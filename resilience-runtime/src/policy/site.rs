@@ -34,7 +34,6 @@ impl Site {
     }
 
     /// Begins a call of a function whose names are all fixed.
-    #[inline]
     pub fn begin(&'static self) -> Call<'static> {
         if let Some(registry) = registry::current() {
             return Call::begin(HandlesRef::Shared(registry.handles(&self.declaration)));
@@ -47,7 +46,6 @@ impl Site {
     }
 
     /// Begins a call that fills in names, in the order circuit, bulkhead, limiter.
-    #[inline]
     pub fn begin_named(&'static self, filled: Filled<'_>) -> Call<'static> {
         let now = clock::now();
         let handles = match registry::current() {

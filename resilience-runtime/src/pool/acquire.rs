@@ -168,7 +168,7 @@ impl<'c, M: Manager> Way<'c, M> {
 
     #[inline]
     fn arrive(&self, unproven: Unproven<'_, M>, now: Instant) -> Pooled<M> {
-        self.progress.shared.calls.recorder().time(now.saturating_since(self.start));
+        self.progress.shared.calls.time(now.saturating_since(self.start));
         unproven.hand_out(now)
     }
 

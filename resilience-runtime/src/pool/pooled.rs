@@ -109,7 +109,7 @@ impl<M: Manager> Pooled<M> {
     #[must_use = "the connection is the caller's"]
     pub fn detach(mut self) -> M::Connection {
         let entry = self.entry.take().expect(HELD);
-        self.shared.closed.recorder().time(clock::now().saturating_since(entry.since));
+        self.shared.closed.time(clock::now().saturating_since(entry.since));
         self.shared.closed.count(CloseReason::Detached as usize);
         self.shared.told(&entry, CloseReason::Detached);
         self.shared.free();

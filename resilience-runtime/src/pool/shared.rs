@@ -146,7 +146,7 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(super) fn give_back(&self, mut entry: Box<Entry<M::Connection>>, objection: Option<CloseReason>) {
         let now = clock::now();
-        self.closed.recorder().time(now.saturating_since(entry.since));
+        self.closed.time(now.saturating_since(entry.since));
         match objection.or_else(|| self.objection(&mut entry, now)) {
             Some(reason) => self.discard(entry, reason),
             None => {

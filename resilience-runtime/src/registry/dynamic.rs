@@ -18,6 +18,7 @@ use dashmap::{DashMap, Entry};
 
 use super::{
     Inner,
+    hash::Keyed,
     named::bounded,
     site::{Handles, SiteStats},
 };
@@ -46,10 +47,13 @@ pub(crate) struct SiteEntry {
     /// The handles of a site without templates.
     pub(super) fixed: OnceLock<Arc<Handles>>,
     /// The handles of each name a template was filled in to.
-    names: DashMap<Name, Arc<Handles>>,
+    names: DashMap<Key, Arc<Handles>, Keyed>,
     /// The handles all names share for which there was no room.
     shared: OnceLock<Arc<Handles>>,
 }
+
+/// A name as bytes: to look one up it need not be shown to be text first.
+type Key = Arc<[u8]>;
 
 /// The names a call fills in, in the order circuit, bulkhead, limiter; `None` where the attribute has no template.
 pub(crate) type Filled<'a> = [Option<fmt::Arguments<'a>>; 3];
@@ -77,7 +81,7 @@ pub(super) struct Bound {
     evicted: AtomicU64,
     shared: AtomicU64,
     /// All names, those next looked at first.
-    order: Mutex<VecDeque<(Arc<SiteEntry>, Name)>>,
+    order: Mutex<VecDeque<(Arc<SiteEntry>, Key)>>,
 }
 
 impl Bound {
@@ -119,7 +123,7 @@ impl SiteEntry {
             declaration,
             stats: Arc::new(SiteStats::new(label)),
             fixed: OnceLock::new(),
-            names: DashMap::new(),
+            names: DashMap::default(),
             shared: OnceLock::new(),
         }
     }
@@ -141,18 +145,17 @@ impl Inner {
             // Several names in one key: their ends tell ("ab", "c") from ("a", "bc").
             let _ = write!(text, "\u{1f}{ends:?}");
         }
-        let text = text.as_str();
-        if let Some(handles) = site.names.get(text) {
+        if let Some(handles) = site.names.get(text.as_bytes()) {
             handles.touch(now);
             return handles.clone();
         }
-        self.add(site, text, ends, now)
+        self.add(site, text.as_str(), ends, now)
     }
 
     #[cold]
     fn add(&self, site: &Arc<SiteEntry>, text: &str, ends: [Option<usize>; 3], now: Instant) -> Arc<Handles> {
-        let name = Name::from(&*bounded(text));
-        if let Some(handles) = site.names.get(&name) {
+        let key = Key::from(bounded(text).as_bytes());
+        if let Some(handles) = site.names.get(&key) {
             handles.touch(now);
             return handles.clone();
         }
@@ -160,7 +163,7 @@ impl Inner {
         if !self.bound.take() {
             return self.share(site, now);
         }
-        let handles = match site.names.entry(name.clone()) {
+        let handles = match site.names.entry(key.clone()) {
             // Another call was faster; its place serves both.
             Entry::Occupied(occupied) => {
                 self.bound.live.fetch_sub(1, Ordering::Relaxed);
@@ -180,7 +183,7 @@ impl Inner {
                 handles
             }
         };
-        self.bound.order.lock().push_back((site.clone(), name));
+        self.bound.order.lock().push_back((site.clone(), key));
         handles
     }
 
@@ -199,13 +202,13 @@ impl Inner {
     fn make_room(&self, now: Instant) {
         for _ in 0..STEPS {
             let full = self.bound.live.load(Ordering::Relaxed) >= self.bound.most.load(Ordering::Relaxed);
-            let Some((site, name)) = self.bound.order.lock().pop_front() else { return };
-            if self.evict(&site, &name, now, full) {
+            let Some((site, key)) = self.bound.order.lock().pop_front() else { return };
+            if self.evict(&site, &key, now, full) {
                 if full {
                     return;
                 }
             } else {
-                self.bound.order.lock().push_back((site, name));
+                self.bound.order.lock().push_back((site, key));
             }
         }
     }
@@ -214,7 +217,7 @@ impl Inner {
     pub(super) fn sweep(&self, now: Instant) {
         let names = std::mem::take(&mut *self.bound.order.lock());
         let (gone, kept): (Vec<_>, Vec<_>) =
-            names.into_iter().partition(|(site, name)| self.evict(site, name, now, false));
+            names.into_iter().partition(|(site, key)| self.evict(site, key, now, false));
         drop(gone);
         self.bound.order.lock().extend(kept);
         self.circuits.sweep();
@@ -224,14 +227,14 @@ impl Inner {
     }
 
     /// Drops a name if it is idle, its circuit closed, and nobody else holds its primitives.
-    fn evict(&self, site: &Arc<SiteEntry>, name: &Name, now: Instant, for_room: bool) -> bool {
+    fn evict(&self, site: &Arc<SiteEntry>, key: &Key, now: Instant, for_room: bool) -> bool {
         let evictable = |handles: &Arc<Handles>| {
             Arc::strong_count(handles) == 1
                 && (for_room || now.saturating_since(handles.idle_since()) >= IDLE)
                 && handles.circuit.as_ref().is_none_or(|it| it.state_at(now) == CircuitState::Closed)
                 && !self.is_shared(handles)
         };
-        let Some((_, handles)) = site.names.remove_if(name, |_, handles| evictable(handles)) else {
+        let Some((_, handles)) = site.names.remove_if(key, |_, handles| evictable(handles)) else {
             return false;
         };
         self.leave(handles);
@@ -286,13 +289,13 @@ impl Text {
         if self.spilled.is_empty() { self.len } else { self.spilled.len() }
     }
 
+    fn as_bytes(&self) -> &[u8] {
+        if self.spilled.is_empty() { &self.inline[..self.len] } else { self.spilled.as_bytes() }
+    }
+
     fn as_str(&self) -> &str {
-        if self.spilled.is_empty() {
-            // Only whole `str`s were copied in.
-            std::str::from_utf8(&self.inline[..self.len]).unwrap_or_default()
-        } else {
-            &self.spilled
-        }
+        // Only whole `str`s were copied in.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

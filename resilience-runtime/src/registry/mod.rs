@@ -7,6 +7,7 @@
 mod declared;
 mod dynamic;
 mod handles;
+mod hash;
 mod named;
 mod pools;
 mod scope;
@@ -217,7 +218,7 @@ impl Registry {
         self.0.limiters.all()
     }
 
-    /// Adds a circuit of the program's own.
+    /// Adds a circuit of the program's own. From now on it draws its jitter from the registry's seed.
     ///
     /// # Errors
     ///
@@ -230,6 +231,7 @@ impl Registry {
         let circuit = Arc::new(circuit);
         self.0.circuits.register(circuit.name(), circuit.clone())?;
         circuit.attach(self.0.bus.clone());
+        circuit.reseed(self.0.random.seed());
         Ok(circuit)
     }
 
@@ -349,8 +351,9 @@ impl Registry {
         self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
     }
 
-    /// Closes all circuits, forgets what they counted, and starts all numbers at zero. Calls under way go on; their
-    /// results come too late to count for the circuits.
+    /// Closes all circuits, forgets what they counted, and starts all numbers of circuits, bulkheads, limiters, timeouts
+    /// and annotated functions at zero. Calls under way go on and stay counted as such; their results come too late to
+    /// count for the circuits. Pools, worker pools and retry budgets keep their numbers.
     pub fn reset(&self) {
         self.circuits().iter().for_each(|circuit| circuit.reset());
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());

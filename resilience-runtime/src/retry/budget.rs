@@ -33,7 +33,7 @@ use crate::{
     clock::Instant,
     sync::{
         atomic::{AtomicU64, Ordering},
-        stripe::{self, Stripe},
+        stripe::{self, Part, Stripe, Striped},
     },
 };
 
@@ -67,7 +67,7 @@ pub struct RetryBudget {
     reserve: u64,
     head: AtomicU64,
     archive: [AtomicU64; SLOTS],
-    deposits: Box<[Ring]>,
+    deposits: Striped<Ring>,
 }
 
 /// The window.
@@ -86,6 +86,25 @@ const MILLION: u64 = 1_000_000;
 /// The deposits of one stripe, two cache lines apart, because processors fetch lines in pairs.
 #[repr(align(128))]
 struct Ring([AtomicU64; SLOTS]);
+
+impl Ring {
+    #[inline]
+    fn slot(&self, second: u64) -> &AtomicU64 {
+        &self.0[index(second)]
+    }
+
+    /// A deposit of one of several threads.
+    #[inline(never)]
+    fn deposit(&self, second: u64) {
+        let slot = self.slot(second);
+        let mut word = slot.load(Ordering::Relaxed);
+        while let Err(current) =
+            slot.compare_exchange_weak(word, counted(word, second), Ordering::Relaxed, Ordering::Relaxed)
+        {
+            word = current;
+        }
+    }
+}
 
 impl RetryBudget {
     /// Allows `ratio` retries per call, and the reserve.
@@ -113,7 +132,7 @@ impl RetryBudget {
             reserve: 10 * SECONDS,
             head: AtomicU64::new(0),
             archive: std::array::from_fn(|_| AtomicU64::new(0)),
-            deposits: (0..stripes).map(|_| Ring(std::array::from_fn(|_| AtomicU64::new(0)))).collect(),
+            deposits: Striped::new(stripes, || Ring(std::array::from_fn(|_| AtomicU64::new(0)))),
         }
     }
 
@@ -127,18 +146,19 @@ impl RetryBudget {
     /// Reports a call: its first attempt, not its retries.
     #[inline]
     pub fn deposit(&self, now: Instant) {
+        self.deposit_in(stripe::current(), now);
+    }
+
+    /// The same for a caller that knows its stripe already.
+    #[inline]
+    pub(crate) fn deposit_in(&self, stripe: Stripe, now: Instant) {
         let second = second(now);
-        let (ring, exclusive) = self.ring(stripe::current());
-        let slot = &ring.0[index(second)];
-        let mut word = slot.load(Ordering::Relaxed);
-        if exclusive {
-            slot.store(counted(word, second), Ordering::Relaxed);
-            return;
-        }
-        while let Err(current) =
-            slot.compare_exchange_weak(word, counted(word, second), Ordering::Relaxed, Ordering::Relaxed)
-        {
-            word = current;
+        match self.deposits.part(stripe) {
+            Part::Own(ring) => {
+                let slot = ring.slot(second);
+                slot.store(counted(slot.load(Ordering::Relaxed), second), Ordering::Relaxed);
+            }
+            Part::Shared(ring) => ring.deposit(second),
         }
     }
 
@@ -183,15 +203,6 @@ impl RetryBudget {
             calls: self.deposited(second),
             allowed: self.allowed(second),
             withdrawn: self.withdrawn(head, second),
-        }
-    }
-
-    /// The ring of a stripe, and whether nobody else writes to it. A compact budget has one for all.
-    #[inline]
-    fn ring(&self, stripe: Stripe) -> (&Ring, bool) {
-        match self.deposits.get(stripe.index) {
-            Some(ring) if self.deposits.len() > 1 => (ring, stripe.exclusive),
-            _ => (&self.deposits[0], false),
         }
     }
 
@@ -301,14 +312,6 @@ mod tests {
                 assert_eq!(granted(&budget, 1_000, START), retries, "{ratio} of {calls}");
             }
         }
-    }
-
-    #[test]
-    fn only_the_owner_of_a_stripe_stores_without_a_locked_instruction() {
-        let exclusive = |budget: &RetryBudget, index, exclusive| budget.ring(Stripe { index, exclusive }).1;
-        let (striped, compact) = (RetryBudget::new(0.2), RetryBudget::compact(0.2));
-        assert!(exclusive(&striped, 0, true) && !exclusive(&striped, stripe::count() - 1, false));
-        assert!(!exclusive(&compact, 0, true) && !exclusive(&compact, 3, true));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::clock::nanos;
+
 /// Shorter latencies fall into the first bucket: 2^6 ns.
 const LOWEST: u32 = 6;
 
@@ -38,31 +40,24 @@ impl Resolution {
 
     /// The bucket of a latency.
     #[inline]
-    const fn index(self, nanos: u64) -> usize {
-        // Nearly all are fine; with its numbers known the shifts are constants.
-        if self.sub_bits == Self::FINE.sub_bits {
-            Self::FINE.index_in(nanos)
+    pub(super) const fn index(self, nanos: u64) -> usize {
+        // One below the lowest bucket of its own, to the last of the highest.
+        let (least, most) = ((1 << self.lowest) - 1, (1 << HIGHEST) - 1);
+        let nanos = if nanos < least {
+            least
+        } else if nanos > most {
+            most
         } else {
-            self.other_index(nanos)
-        }
+            nanos
+        };
+        self.place(nanos) - self.place(least)
     }
 
-    #[inline(never)]
-    const fn other_index(self, nanos: u64) -> usize {
-        self.index_in(nanos)
-    }
-
-    #[inline(always)]
-    const fn index_in(self, nanos: u64) -> usize {
-        if nanos < 1 << self.lowest {
-            return 0;
-        }
-        let power = nanos.ilog2();
-        if power >= HIGHEST {
-            return self.buckets() - 1;
-        }
-        let sub = (nanos >> (power - self.sub_bits)) as usize & ((1 << self.sub_bits) - 1);
-        1 + (((power - self.lowest) as usize) << self.sub_bits | sub)
+    /// The power of two and the bits below its leading one, as a number that grows by one from bucket to bucket.
+    #[inline]
+    const fn place(self, nanos: u64) -> usize {
+        let shift = nanos.ilog2() - self.sub_bits;
+        ((shift as usize) << self.sub_bits) + (nanos >> shift) as usize
     }
 
     /// The largest latency that falls into a bucket.
@@ -97,6 +92,35 @@ impl Resolution {
     }
 }
 
+/// A latency on its way into a histogram, or into several.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(super) nanos: u64,
+    /// Its bucket where latencies are kept finely, as nearly everywhere.
+    pub(super) fine: usize,
+}
+
+impl Sample {
+    #[inline]
+    pub(crate) const fn new(nanos: u64) -> Self {
+        Self { nanos, fine: Resolution::FINE.index(nanos) }
+    }
+
+    pub(crate) fn of(duration: Duration) -> Self {
+        Self::new(nanos(duration))
+    }
+
+    /// The latency in nanoseconds.
+    #[inline]
+    pub(crate) const fn nanos(self) -> u64 {
+        self.nanos
+    }
+
+    pub(crate) const fn duration(self) -> Duration {
+        Duration::from_nanos(self.nanos)
+    }
+}
+
 /// The counts of one stripe.
 pub(super) struct Buckets(Box<[AtomicU64]>);
 
@@ -106,10 +130,8 @@ impl Buckets {
     }
 
     #[inline]
-    pub(super) fn record(&self, resolution: Resolution, nanos: u64, exclusive: bool) {
-        if let Some(bucket) = self.0.get(resolution.index(nanos)) {
-            super::add(bucket, exclusive);
-        }
+    pub(super) fn get(&self, index: usize) -> Option<&AtomicU64> {
+        self.0.get(index)
     }
 
     pub(super) fn add_to(&self, sums: &mut [u64]) {

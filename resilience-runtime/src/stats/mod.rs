@@ -13,33 +13,29 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::histogram::Sample;
 use self::histogram::{Buckets, Resolution};
 pub(crate) use self::timeout::{Directory, TimeoutOutcome, TimeoutStats, of_timeout};
 pub use self::{histogram::Latency, timeout::TimeoutSnapshot};
-use crate::{
-    clock::nanos,
-    sync::{
-        Mutex,
-        stripe::{self, Stripe},
-    },
+use crate::sync::{
+    Mutex,
+    stripe::{self, Part, Stripe, Striped},
 };
 
 /// `N` counters and one latency histogram.
 pub(crate) struct Stats<const N: usize> {
-    shards: Box<[Shard<N>]>,
+    shards: Striped<Shard<N>>,
     resolution: Resolution,
     /// What the counters stood at when they were last reset. Their owners store without locked instructions, so
     /// nobody else may write to them; a reset subtracts instead.
     baseline: Mutex<Option<Box<Totals<N>>>>,
-    /// Counts resets; a largest latency of an older epoch does not count.
-    epoch: AtomicU64,
 }
 
 /// Two cache lines apart, because processors fetch lines in pairs.
 #[repr(align(128))]
 struct Shard<const N: usize> {
     counts: [AtomicU64; N],
-    /// Epoch in the upper 16 bits, nanoseconds below: a newer epoch wins every comparison.
+    /// Nanoseconds. Changed by locked instructions only, which is rare.
     max: AtomicU64,
     buckets: Buckets,
 }
@@ -50,9 +46,6 @@ pub(crate) struct Totals<const N: usize> {
     counts: [u64; N],
     buckets: Vec<u64>,
 }
-
-/// Bits of a stored maximum that hold nanoseconds: three days.
-const MAX_BITS: u32 = 48;
 
 impl<const N: usize> Stats<N> {
     /// One stripe a thread, latencies within 12.5 %.
@@ -80,40 +73,69 @@ impl<const N: usize> Stats<N> {
         Self::new(1, Resolution::FINE)
     }
 
-    fn new(shards: usize, resolution: Resolution) -> Self {
-        let shard = |_| Shard {
+    fn new(stripes: usize, resolution: Resolution) -> Self {
+        let shards = Striped::new(stripes, || Shard {
             counts: [const { AtomicU64::new(0) }; N],
             max: AtomicU64::new(0),
             buckets: Buckets::new(resolution),
-        };
-        Self {
-            shards: (0..shards).map(shard).collect(),
-            resolution,
-            baseline: Mutex::new(None),
-            epoch: AtomicU64::new(0),
-        }
+        });
+        Self { shards, resolution, baseline: Mutex::new(None) }
     }
 
     /// Counts one event.
     #[inline]
     pub(crate) fn count(&self, which: usize) {
-        self.recorder().count(which);
-    }
-
-    /// The current thread's stripe, looked up once for several events of one call.
-    #[inline]
-    pub(crate) fn recorder(&self) -> Recorder<'_, N> {
-        self.recorder_of(stripe::current())
+        self.count_in(stripe::current(), which);
     }
 
     /// The same for a caller that knows its stripe already.
     #[inline]
-    pub(crate) fn recorder_of(&self, Stripe { index, exclusive }: Stripe) -> Recorder<'_, N> {
-        match &*self.shards {
-            // A single stripe is everybody's, also the owner's of stripe 0.
-            [shard] => Recorder { stats: self, shard, exclusive: false },
-            shards => Recorder { stats: self, shard: &shards[index], exclusive },
+    pub(crate) fn count_in(&self, stripe: Stripe, which: usize) {
+        match self.shards.part(stripe) {
+            Part::Own(shard) => add(&shard.counts[which]),
+            Part::Shared(shard) => add_shared(&shard.counts[which]),
         }
+    }
+
+    /// Keeps a latency.
+    pub(crate) fn time(&self, duration: Duration) {
+        self.keep(Sample::of(duration));
+    }
+
+    pub(crate) fn keep(&self, sample: Sample) {
+        self.keep_in(stripe::current(), sample);
+    }
+
+    /// The same for a caller that knows its stripe already.
+    #[inline]
+    pub(crate) fn keep_in(&self, stripe: Stripe, sample: Sample) {
+        match self.shards.part(stripe) {
+            Part::Own(shard) => shard.time(sample),
+            Part::Shared(shard) => self.time_shared(shard, sample),
+        }
+    }
+
+    /// Counts one event and keeps its latency.
+    #[inline]
+    pub(crate) fn count_timed(&self, stripe: Stripe, which: usize, sample: Sample) {
+        match self.shards.part(stripe) {
+            Part::Own(shard) => {
+                add(&shard.counts[which]);
+                shard.time(sample);
+            }
+            Part::Shared(shard) => {
+                add_shared(&shard.counts[which]);
+                self.time_shared(shard, sample);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn time_shared(&self, shard: &Shard<N>, sample: Sample) {
+        if let Some(bucket) = shard.buckets.get(self.resolution.index(sample.nanos)) {
+            add_shared(bucket);
+        }
+        shard.reach(sample.nanos);
     }
 
     /// One counter, summed.
@@ -136,21 +158,24 @@ impl<const N: usize> Stats<N> {
                 .zip(&baseline.buckets)
                 .for_each(|(now, then)| *now = now.saturating_sub(*then));
         }
-        let epoch = self.epoch.load(Ordering::Acquire) << MAX_BITS;
         let max = self.shards.iter().map(|shard| shard.max.load(Ordering::Relaxed)).max().unwrap_or(0);
-        self.resolution.latency(&buckets, Duration::from_nanos(max.saturating_sub(epoch)))
+        self.resolution.latency(&buckets, Duration::from_nanos(max))
     }
 
     /// Starts all counters and latencies at zero again. Events that are being counted at this moment may fall on
     /// either side.
     pub(crate) fn reset(&self) {
+        self.reset_but(|_| {});
+    }
+
+    /// The same, except for what `keep` takes out of the counts that are forgotten.
+    pub(crate) fn reset_but(&self, keep: impl FnOnce(&mut [u64; N])) {
         let mut baseline = self.baseline.lock();
-        *baseline = Some(Box::new(Totals {
-            counts: std::array::from_fn(|which| self.sum(which)),
-            buckets: self.buckets(),
-        }));
-        let epoch = self.epoch.load(Ordering::Relaxed);
-        self.epoch.store((epoch + 1) & (u64::MAX >> MAX_BITS), Ordering::Release);
+        // Before the buckets: a latency must not be counted from now on that its largest one did not raise.
+        self.shards.iter().for_each(|shard| shard.max.store(0, Ordering::Release));
+        let mut counts = std::array::from_fn(|which| self.sum(which));
+        keep(&mut counts);
+        *baseline = Some(Box::new(Totals { counts, buckets: self.buckets() }));
     }
 
     fn sum(&self, which: usize) -> u64 {
@@ -159,7 +184,7 @@ impl<const N: usize> Stats<N> {
 
     fn buckets(&self) -> Vec<u64> {
         let mut sums = vec![0; self.resolution.buckets()];
-        for shard in &self.shards {
+        for shard in self.shards.iter() {
             shard.buckets.add_to(&mut sums);
         }
         sums
@@ -172,54 +197,38 @@ impl<const N: usize> fmt::Debug for Stats<N> {
     }
 }
 
-/// The current thread's stripe of a [`Stats`].
-#[derive(Clone, Copy)]
-pub(crate) struct Recorder<'a, const N: usize> {
-    stats: &'a Stats<N>,
-    shard: &'a Shard<N>,
-    exclusive: bool,
-}
-
-impl<const N: usize> Recorder<'_, N> {
-    /// Counts one event.
+impl<const N: usize> Shard<N> {
+    /// Keeps a latency in the thread's own shard; those are fine, or keep none.
     #[inline]
-    pub(crate) fn count(&self, which: usize) {
-        add(&self.shard.counts[which], self.exclusive);
+    fn time(&self, sample: Sample) {
+        if let Some(bucket) = self.buckets.get(sample.fine) {
+            add(bucket);
+        }
+        self.reach(sample.nanos);
     }
 
-    /// Counts one event that took `duration`.
     #[inline]
-    pub(crate) fn time(&self, duration: Duration) {
-        self.time_nanos(nanos(duration));
-    }
-
-    /// Counts one event that took so many nanoseconds.
-    #[inline]
-    pub(crate) fn time_nanos(&self, nanos: u64) {
-        let nanos = nanos.min((1 << MAX_BITS) - 1);
-        self.shard.buckets.record(self.stats.resolution, nanos, self.exclusive);
-        let max = self.stats.epoch.load(Ordering::Relaxed) << MAX_BITS | nanos;
-        if max > self.shard.max.load(Ordering::Relaxed) {
-            self.raise(max);
+    fn reach(&self, nanos: u64) {
+        if nanos > self.max.load(Ordering::Relaxed) {
+            self.raise(nanos);
         }
     }
-}
 
-impl<const N: usize> Recorder<'_, N> {
     #[cold]
-    fn raise(&self, max: u64) {
-        self.shard.max.fetch_max(max, Ordering::Relaxed);
+    fn raise(&self, nanos: u64) {
+        self.max.fetch_max(nanos, Ordering::Relaxed);
     }
 }
 
 /// Adds one. The owner of a stripe needs no locked instruction, because nobody else writes to it.
 #[inline]
-fn add(cell: &AtomicU64, exclusive: bool) {
-    if exclusive {
-        cell.store(cell.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    } else {
-        cell.fetch_add(1, Ordering::Relaxed);
-    }
+fn add(own: &AtomicU64) {
+    own.store(own.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+#[inline]
+fn add_shared(cell: &AtomicU64) {
+    cell.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -243,7 +252,7 @@ mod tests {
         let stats = Stats::<1>::striped();
         let record = |millis| {
             stats.count(0);
-            stats.recorder().time(Duration::from_millis(millis));
+            stats.time(Duration::from_millis(millis));
         };
         record(900);
         stats.reset();

@@ -61,10 +61,9 @@ impl TimeoutStats {
     }
 
     pub(crate) fn record(&self, outcome: TimeoutOutcome, took: Duration) {
-        let recorder = self.stats.recorder();
-        recorder.count(outcome as usize);
+        self.stats.count(outcome as usize);
         if outcome != TimeoutOutcome::Cancelled {
-            recorder.time(took);
+            self.stats.time(took);
         }
     }
 

@@ -20,6 +20,9 @@ const MOST: usize = 8;
 /// Not asked yet.
 const UNKNOWN: u8 = u8::MAX;
 
+/// The index of every thread that owns no stripe: above all others.
+const SHARED: u8 = u8::MAX - 1;
+
 /// Stripes that have an owner, one bit each.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
@@ -30,13 +33,58 @@ thread_local! {
     static OWNED: Cell<Option<Owned>> = const { Cell::new(None) };
 }
 
-/// The stripe of the current thread.
+/// The stripe of the current thread; a number beyond all owned ones if it shares the last.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Stripe {
-    /// Below [`count`].
-    pub(crate) index: usize,
-    /// No other thread writes to this stripe.
-    pub(crate) exclusive: bool,
+pub(crate) struct Stripe(pub(crate) usize);
+
+/// One `T` for each thread that owns a stripe, and one that all other threads share.
+#[derive(Debug)]
+pub(crate) struct Striped<T> {
+    owned: Box<[T]>,
+    shared: Box<T>,
+}
+
+/// A thread's part of something striped.
+pub(crate) enum Part<'a, T> {
+    /// No other thread writes to it.
+    Own(&'a T),
+    Shared(&'a T),
+}
+
+impl<T> Striped<T> {
+    /// `stripes` of them: [`count`], or one alone for things that exist by the thousand or are rarely written to.
+    pub(crate) fn new(stripes: usize, mut make: impl FnMut() -> T) -> Self {
+        Self { owned: (1..stripes).map(|_| make()).collect(), shared: Box::new(make()) }
+    }
+
+    /// The part of a thread that has this stripe.
+    #[inline]
+    pub(crate) fn part(&self, stripe: Stripe) -> Part<'_, T> {
+        match self.owned.get(stripe.0) {
+            Some(own) => Part::Own(own),
+            None => Part::Shared(&self.shared),
+        }
+    }
+
+    /// The same for those who write in a way that does not care whose it is.
+    #[inline]
+    pub(crate) fn get(&self, stripe: Stripe) -> &T {
+        self.owned.get(stripe.0).unwrap_or(&self.shared)
+    }
+
+    /// All parts, beginning with that of this stripe.
+    pub(crate) fn iter_from(&self, stripe: Stripe) -> impl Iterator<Item = &T> {
+        let (before, from) = self.owned.split_at(stripe.0.min(self.owned.len()));
+        from.iter().chain([&*self.shared]).chain(before)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.iter_from(Stripe(0))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.owned.len() + 1
+    }
 }
 
 /// How many stripes there are, the shared last one included: one a core, two for a thread that blocks on the
@@ -52,50 +100,43 @@ pub(crate) fn count() -> usize {
 /// The current thread's stripe.
 #[inline]
 pub(crate) fn current() -> Stripe {
-    let index = INDEX.get();
-    if index & SHARED == 0 {
-        return Stripe { index: usize::from(index), exclusive: true };
+    match INDEX.get() {
+        UNKNOWN => claim(),
+        index => Stripe(usize::from(index)),
     }
-    if index == UNKNOWN {
-        return claim();
-    }
-    Stripe { index: usize::from(index & !SHARED), exclusive: false }
 }
-
-/// Marks the index of the stripe that has no owner.
-const SHARED: u8 = 0x80;
 
 #[cold]
 #[inline(never)]
 fn claim() -> Stripe {
-    let shared = count() - 1;
+    let owned = count() - 1;
     let mut taken = TAKEN.load(Ordering::Relaxed);
     let index = loop {
         let free = taken.trailing_ones();
-        if free as usize >= shared {
-            break shared as u8 | SHARED;
+        if free as usize >= owned {
+            break SHARED;
         }
         match TAKEN.compare_exchange_weak(taken, taken | 1 << free, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {
-                let owned = Owned(free as u8);
-                // A thread that is already being torn down drops `owned` here, and with it the claim.
-                if OWNED.try_with(|cell| cell.set(Some(owned))).is_err() {
-                    break shared as u8 | SHARED;
-                }
-                break free as u8;
+                let owner = Owned(free as u8);
+                // A thread that is already being torn down drops `owner` here, and with it the claim.
+                break match OWNED.try_with(|cell| cell.set(Some(owner))) {
+                    Ok(()) => free as u8,
+                    Err(_) => SHARED,
+                };
             }
             Err(now) => taken = now,
         }
     };
     INDEX.set(index);
-    current()
+    Stripe(usize::from(index))
 }
 
 struct Owned(u8);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        INDEX.set((count() - 1) as u8 | SHARED);
+        INDEX.set(SHARED);
         TAKEN.fetch_and(!(1 << self.0), Ordering::Release);
     }
 }
@@ -109,20 +150,37 @@ mod tests {
     #[test]
     fn no_two_living_threads_own_one_stripe() {
         let barrier = Barrier::new(32);
-        let stripes: Vec<Stripe> = std::thread::scope(|scope| {
+        let striped = Striped::new(count(), || ());
+        let owned: Vec<usize> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..32)
                 .map(|_| {
                     scope.spawn(|| {
                         let stripe = current();
                         barrier.wait();
-                        stripe
+                        matches!(striped.part(stripe), Part::Own(())).then_some(stripe.0)
                     })
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
         });
-        let owned: Vec<_> = stripes.iter().filter(|s| s.exclusive).map(|s| s.index).collect();
         assert_eq!(owned.iter().collect::<HashSet<_>>().len(), owned.len());
-        assert!(stripes.iter().all(|s| s.index < count() && s.exclusive == (s.index < count() - 1)));
+        assert!(owned.iter().all(|&index| index + 1 < count()));
+    }
+
+    #[test]
+    fn the_last_part_is_shared_and_every_search_finds_all() {
+        let mut number = 0;
+        let striped = Striped::new(3, || {
+            number += 1;
+            number
+        });
+        let owned = [0, 1, 2, 7].map(|stripe| match striped.part(Stripe(stripe)) {
+            Part::Own(part) => (*part, true),
+            Part::Shared(part) => (*part, false),
+        });
+        assert_eq!(owned, [(1, true), (2, true), (3, false), (3, false)]);
+        assert_eq!([0, 1, 7].map(|stripe| striped.iter_from(Stripe(stripe)).sum::<i32>()), [6; 3]);
+        assert_eq!(striped.iter_from(Stripe(1)).copied().collect::<Vec<_>>(), [2, 3, 1]);
+        assert!(matches!(Striped::new(1, || ()).part(Stripe(0)), Part::Shared(())));
     }
 }

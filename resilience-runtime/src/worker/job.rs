@@ -182,9 +182,9 @@ where
         };
         drop(stage);
         let started = clock::now();
-        shared.waits.recorder().time(started.saturating_since(since));
+        shared.waits.time(started.saturating_since(since));
         let result = catch_unwind(AssertUnwindSafe(work));
-        shared.runs.recorder().time(clock::now().saturating_since(started));
+        shared.runs.time(clock::now().saturating_since(started));
         shared.waits.count(if result.is_ok() { COMPLETED } else { PANICKED });
 
         let mut stage = self.0.lock();

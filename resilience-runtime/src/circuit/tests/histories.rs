@@ -13,6 +13,7 @@ use crate::{
     clock::{self, nanos},
     events::CircuitState,
     settings::CircuitSettings,
+    stats::Sample,
     sync::Mutex,
 };
 
@@ -142,7 +143,7 @@ async fn run(settings: CircuitSettings, steps: Vec<Step>) {
             }
             Step::Settle(which, outcome, took) if !tickets.is_empty() => {
                 let (ticket, generation) = tickets.swap_remove(which % tickets.len());
-                circuit.settle(ticket, outcome, took, || now, None);
+                circuit.settle(ticket, outcome, took.map(Sample::of), || now, None);
                 reference.settle(generation, outcome, took, nanos_now, &end);
             }
             Step::Record(outcome) => {

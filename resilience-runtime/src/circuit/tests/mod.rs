@@ -6,7 +6,7 @@ mod reference;
 use std::{fmt, time::Duration};
 
 use super::*;
-use crate::{clock::Instant, events::CircuitState, name::Name, settings::CircuitSettings};
+use crate::{clock::Instant, events::CircuitState, name::Name, settings::CircuitSettings, stats::Sample};
 
 const NAME: Name = Name::from_static("api");
 
@@ -111,7 +111,7 @@ fn would_admit_looks_ahead_and_takes_nothing() {
 fn a_timeout_is_a_failure_of_its_own_kind() {
     let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
     let ticket = circuit.admit(at(0)).unwrap();
-    circuit.settle(ticket, Outcome::TimedOut, Some(Duration::from_millis(7)), || at(7), None);
+    circuit.settle(ticket, Outcome::TimedOut, Some(Sample::of(Duration::from_millis(7))), || at(7), None);
     let snapshot = circuit.snapshot_at(at(7));
     assert_eq!((snapshot.state, snapshot.timed_out, snapshot.failed), (CircuitState::Open, 1, 0));
     assert_eq!(snapshot.latency.unwrap().max, Duration::from_millis(7));

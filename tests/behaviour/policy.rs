@@ -1,0 +1,66 @@
+//! Policies composed by hand.
+
+use std::{cell::Cell, sync::Arc, time::Duration};
+
+use resilience_runtime::{
+    Bulkhead, CallError, CircuitBreaker, CircuitState, Policy, ResilienceError, RetrySettings,
+};
+
+fn bulkhead(max: usize) -> Arc<Bulkhead> {
+    Arc::new(Bulkhead::new("db", max).unwrap())
+}
+
+#[tokio::test]
+async fn a_run_that_is_never_polled_has_called_nothing_and_holds_nothing() {
+    let bulkhead = bulkhead(1);
+    let policy = Policy::builder("by hand").bulkhead(bulkhead.clone()).build().unwrap();
+    let idle = policy.run(async || Ok::<_, ()>(()));
+    assert_eq!((bulkhead.in_flight(), policy.snapshot().calls), (0, 0));
+    assert_eq!(policy.run(async || Ok::<_, ()>(7)).await, Ok(7), "the idle run does not stand in the way");
+    drop(idle);
+    let snapshot = policy.snapshot();
+    assert_eq!((snapshot.calls, snapshot.succeeded, snapshot.cancelled), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_goes_through_everything_the_policy_names() {
+    let bulkhead = bulkhead(1);
+    let circuit = Arc::new(
+        CircuitBreaker::builder("api").failure_threshold(3).open(Duration::from_secs(9)).build().unwrap(),
+    );
+    let policy = Policy::builder("by hand")
+        .circuit(circuit.clone())
+        .bulkhead(bulkhead.clone())
+        .retry(RetrySettings::new(5))
+        .build()
+        .unwrap();
+    let attempts = Cell::new(0);
+    let answer = policy
+        .run(async || {
+            attempts.set(attempts.get() + 1);
+            assert_eq!(bulkhead.in_flight(), 1);
+            Err::<(), _>("reset")
+        })
+        .await;
+    // The third failure trips the circuit, and a retry that it would refuse is not made.
+    assert_eq!((answer, attempts.get()), (Err(CallError::Failed("reset")), 3));
+    assert_eq!((circuit.state(), bulkhead.in_flight()), (CircuitState::Open, 0));
+    let refused = policy.run(async || Ok::<_, &str>(())).await;
+    let retry_after = Some(Duration::from_secs(9));
+    assert_eq!(
+        refused,
+        Err(CallError::Refused(ResilienceError::CircuitOpen { circuit: "api".into(), retry_after }))
+    );
+    let snapshot = policy.snapshot();
+    assert_eq!((snapshot.calls, snapshot.attempts, snapshot.retries), (2, 3, 2));
+    assert_eq!((snapshot.failed, snapshot.refused_by_circuit), (1, 1));
+}
+
+#[tokio::test]
+#[should_panic(expected = "polled after it has answered")]
+async fn a_run_answers_once() {
+    let policy = Policy::builder("by hand").build().unwrap();
+    let mut run = std::pin::pin!(policy.run(async || Ok::<_, ()>(())));
+    assert_eq!(run.as_mut().await, Ok(()));
+    let _ = run.await;
+}
