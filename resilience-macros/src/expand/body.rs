@@ -77,17 +77,27 @@ impl Body<'_> {
     /// The call, from its first attempt to what the function leaves with.
     fn call(&self) -> TokenStream {
         let (p, output) = (self.p, &self.output);
-        let outcome = if self.is_judged_by_type() { self.runs() } else { self.steps() };
+        let by_type = self.is_judged_by_type();
         let Some(fallback) = &self.policy.fallback else {
             let refuse = self.refuse();
+            let refusal = if by_type {
+                self.runs()
+            } else {
+                let outcome = self.steps();
+                hygienic! {{
+                    let outcome = #outcome;
+                    match outcome {
+                        #p::Ok(out) => return out,
+                        #p::Err(refusal) => refusal,
+                    }
+                }}
+            };
             return hygienic! {
-                let outcome = #outcome;
-                match outcome {
-                    #p::Ok(out) => out,
-                    #p::Err(refusal) => #refuse(refusal),
-                }
+                let refusal = #refusal;
+                #refuse(refusal)
             };
         };
+        let outcome = if by_type { self.runs() } else { self.steps() };
         let answer = self.answer(fallback);
         hygienic! {
             let outcome = #outcome;
@@ -113,17 +123,41 @@ impl Body<'_> {
         !judged && !prepared && !mentions_word(self.output.clone(), "_")
     }
 
-    /// One future for each attempt, which admits it, runs it and settles it.
+    /// One future for each attempt, which admits it, runs it and settles it. With a fallback it comes to a `Result`;
+    /// without, to a refusal: an answer leaves from where it is, and is not moved about beside what could refuse.
     fn runs(&self) -> TokenStream {
         let (p, output) = (self.p, &self.output);
+        let again = self.policy.repeats().then(|| hygienic!(break));
+        let (answered, refused) = if self.policy.fallback.is_some() {
+            (hygienic!(#again #p::Ok(out)), hygienic!(#again #p::Err(refusal)))
+        } else {
+            (hygienic!(return out), hygienic!(#again refusal))
+        };
         let room = self.room();
         let judge = self.judge(hygienic!(#p::Probe::<#output>::new()));
         let block = self.block();
         let run = hygienic!(call.run::<#p::#room, _, _>(#block, judge).await);
-        let outcome = if self.policy.repeats() {
-            hygienic!(loop { if let #p::Some(outcome) = #run { break outcome; } })
+        let outcome = if again.is_some() {
+            hygienic! {
+                loop {
+                    match #run {
+                        #p::Some(#p::Ok(out)) => #answered,
+                        #p::Some(#p::Err(refusal)) => #refused,
+                        #p::None => {}
+                    }
+                }
+            }
         } else {
-            hygienic!(#p::once(#run, &mut call))
+            hygienic! {
+                match #run {
+                    #p::Some(#p::Ok(out)) => #answered,
+                    #p::Some(#p::Err(refusal)) => #refused,
+                    #p::None => {
+                        let refusal = call.run_out();
+                        #refused
+                    }
+                }
+            }
         };
         hygienic! {{
             let judge = #judge;

@@ -24,7 +24,7 @@ mod run;
 mod verdict;
 mod work;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, task::Poll, time::Duration};
 
 pub(crate) use self::attempt::poll_body;
 use self::pause::Waiting;
@@ -88,16 +88,9 @@ pub struct Call<'h> {
     flags: u16,
 }
 
-/// The answer of [`Call::try_admit`].
-#[derive(Debug)]
-enum Admission {
-    /// The attempt may run.
-    Admitted,
-    /// Something refused; the call is over.
-    Refused(ResilienceError),
-    /// The call has a place in a queue or a reservation.
-    Wait(Waiting),
-}
+/// Whether the attempt may run: it may, something refused and the call is over, or it has a place in a queue or a
+/// reservation, which is in its room.
+type Admission = Poll<Result<(), ResilienceError>>;
 
 /// The answer of [`Call::settle`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,7 +145,7 @@ impl<'h> Call<'h> {
     }
 
     /// Passes the chain in order: circuit peek, rate limit, bulkhead, circuit permit.
-    fn try_admit(&mut self) -> Admission {
+    fn try_admit(&mut self, room: &mut Parts<'_>) -> Admission {
         if self.attempts > 0 {
             self.attempt_begun = clock::now();
         }
@@ -170,26 +163,26 @@ impl<'h> Call<'h> {
             }
         }
         let Some(limiter) = &handles.limiter else {
-            return self.pass_bulkhead(None);
+            return self.pass_bulkhead(None, room);
         };
         match limiter.reserve(now, self.remaining(now).min(limiter.wait())) {
             Ok(reservation) if reservation.waits => {
                 let limiter = Arc::clone(limiter);
-                self.waits(Waiting::Turn(limiter, Some(reservation)))
+                self.waits(Waiting::Turn(limiter, Some(reservation)), room)
             }
-            Ok(reservation) => self.pass_bulkhead(Some(reservation)),
+            Ok(reservation) => self.pass_bulkhead(Some(reservation), room),
             Err(error) => self.refused(error),
         }
     }
 
     /// The chain from the bulkhead on. A call that is refused here was not worth its reservation.
     #[inline(always)]
-    fn pass_bulkhead(&mut self, reservation: Option<Reservation>) -> Admission {
+    fn pass_bulkhead(&mut self, reservation: Option<Reservation>, room: &mut Parts<'_>) -> Admission {
         if let Some(bulkhead) = &self.handles.bulkhead {
             if bulkhead.try_take(stripe::current()) {
                 self.flags |= HOLDS_SLOT;
             } else {
-                return self.queue(reservation);
+                return self.queue(reservation, room);
             }
         }
         let Some(circuit) = &self.handles.circuit else {
@@ -204,14 +197,14 @@ impl<'h> Call<'h> {
 
     /// Enters the bulkhead's queue.
     #[cold]
-    fn queue(&mut self, reservation: Option<Reservation>) -> Admission {
+    fn queue(&mut self, reservation: Option<Reservation>, room: &mut Parts<'_>) -> Admission {
         let Some(bulkhead) = &self.handles.bulkhead else {
             return self.admitted();
         };
         match bulkhead.enter(|| self.attempt_begun) {
             Ok(place) => {
                 let bulkhead = Arc::clone(bulkhead);
-                self.waits(Waiting::Slot(bulkhead, place))
+                self.waits(Waiting::Slot(bulkhead, place), room)
             }
             Err(error) => {
                 self.give_back(reservation);
@@ -249,9 +242,11 @@ impl<'h> Call<'h> {
     }
 
     #[cold]
-    fn waits(&mut self, waiting: Waiting) -> Admission {
+    fn waits(&mut self, waiting: Waiting, room: &mut Parts<'_>) -> Admission {
         self.hinder();
-        Admission::Wait(waiting)
+        self.flags |= WAITING;
+        room.wait(waiting);
+        Poll::Pending
     }
 
     #[cold]
@@ -272,7 +267,7 @@ impl<'h> Call<'h> {
         }
         self.attempts = self.attempts.saturating_add(1);
         self.flags |= ADMITTED;
-        Admission::Admitted
+        Poll::Ready(Ok(()))
     }
 
     /// Records an attempt's result, gives back what it held, and decides what comes next.
@@ -369,6 +364,12 @@ impl<'h> Call<'h> {
         (self.settle_timeout(), refusal)
     }
 
+    /// Settles the only attempt of a call, which ran out of time.
+    #[cold]
+    pub fn run_out(&mut self) -> ResilienceError {
+        self.cut_off().1
+    }
+
     /// Whether there will be another attempt; asks the number of attempts, the deadline, the circuit and last the
     /// budget, so that no token is spent on a retry that something else forbids.
     #[cold]
@@ -419,14 +420,14 @@ impl<'h> Call<'h> {
         self.hinder();
         self.end_refused(ErrorKind::CircuitOpen);
         match &self.handles.circuit {
-            Some(circuit) => Admission::Refused(circuit.refusal(refused)),
+            Some(circuit) => Poll::Ready(Err(circuit.refusal(refused))),
             None => unreachable!("a circuit has refused"),
         }
     }
 
     #[cold]
     fn refused(&mut self, error: ResilienceError) -> Admission {
-        Admission::Refused(self.refuse(error))
+        Poll::Ready(Err(self.refuse(error)))
     }
 
     /// Records an attempt that got no answer from the user's code: it ran out of time, or something it needs refused.

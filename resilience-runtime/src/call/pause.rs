@@ -58,6 +58,16 @@ pub struct Parts<'r> {
     pub(crate) timer: Option<Pin<&'r mut Option<Sleep>>>,
 }
 
+impl Parts<'_> {
+    /// Keeps a place or a reservation.
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        match &mut self.waiting {
+            Some(place) => **place = Some(waiting),
+            None => unreachable!("a site without a queue and a quota has to wait"),
+        }
+    }
+}
+
 /// Room for nothing: a site with no queue, no quota, no retries and no limit of time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoRoom;
@@ -120,76 +130,41 @@ impl<'h> Call<'h> {
     }
 
     /// Goes on towards the next attempt, and does nothing once it may run.
-    pub(crate) fn poll_admit(
-        &mut self,
-        room: Parts<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ResilienceError>> {
+    pub(crate) fn poll_admit(&mut self, mut room: Parts<'_>, cx: &mut Context<'_>) -> Admission {
         if self.flags & ADMITTED != 0 {
             return Poll::Ready(Ok(()));
         }
-        if self.flags & (BACKING_OFF | OVERDUE | WAITING) != 0 {
-            return self.poll_pause(room, cx);
-        }
-        match self.try_admit() {
-            Admission::Admitted => Poll::Ready(Ok(())),
-            Admission::Refused(error) => Poll::Ready(Err(error)),
-            Admission::Wait(waiting) => self.poll_waiting(waiting, room, cx),
-        }
-    }
-
-    /// ## Asked => (Turn | Slot)
-    #[cold]
-    fn poll_waiting(
-        &mut self,
-        waiting: Waiting,
-        mut room: Parts<'_>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ResilienceError>> {
-        if let Some(place) = &mut room.waiting {
-            **place = Some(waiting);
-            self.flags |= WAITING;
+        if self.flags & (BACKING_OFF | OVERDUE | WAITING) == 0 {
+            let admission = self.try_admit(&mut room);
+            if admission.is_ready() {
+                return admission;
+            }
         }
         self.poll_pause(room, cx)
     }
 
     /// The slow way to the next attempt.
-    ///
-    /// # Panics
-    ///
-    /// If the site has less room than its policy needs; the attribute gives each what it needs.
     #[cold]
-    fn poll_pause(&mut self, room: Parts<'_>, cx: &mut Context<'_>) -> Poll<Result<(), ResilienceError>> {
+    fn poll_pause(&mut self, mut room: Parts<'_>, cx: &mut Context<'_>) -> Admission {
         // ## Overdue => (Backing off | refused): by now the last attempt's future is gone.
         if self.flags & OVERDUE != 0 {
             if let (Next::Done, refusal) = self.cut_off() {
                 return Poll::Ready(Err(refusal));
             }
         }
-        let mut timer = room.timer.expect("what waits has a timer");
-        // ## Backing off => (admitted | Turn | Slot | refused): when the delay is over.
-        let mut admission = if self.flags & BACKING_OFF != 0 {
-            ready!(poll_deadline(clock::now(), self.attempt_begun, timer.as_mut(), cx));
-            timer.set(None);
-            self.flags &= !BACKING_OFF;
-            Some(self.try_admit())
-        } else {
-            None
-        };
-        let mut unused = None;
-        let place = room.waiting.unwrap_or(&mut unused);
         loop {
-            match admission {
-                None => {}
-                Some(Admission::Admitted) => return Poll::Ready(Ok(())),
-                Some(Admission::Refused(error)) => return Poll::Ready(Err(error)),
-                Some(Admission::Wait(waiting)) => {
-                    *place = Some(waiting);
-                    self.flags |= WAITING;
+            let Some(timer) = &mut room.timer else {
+                unreachable!("a site without a timer has to wait");
+            };
+            let mut waiting = room.waiting.as_deref_mut();
+            let admission = match waiting.as_mut().and_then(|waiting| waiting.as_mut()) {
+                // ## Backing off => (admitted | Turn | Slot | refused): when the delay is over.
+                None => {
+                    ready!(poll_deadline(clock::now(), self.attempt_begun, timer.as_mut(), cx));
+                    timer.set(None);
+                    self.flags &= !BACKING_OFF;
+                    self.try_admit(&mut room)
                 }
-            }
-            let admitted = match place {
-                None => unreachable!("a call waited without a place"),
                 // ## Turn => (admitted | Slot | refused): at the reserved moment. A turn behind the deadline was never
                 // given.
                 Some(Waiting::Turn(limiter, reservation)) => {
@@ -202,25 +177,37 @@ impl<'h> Call<'h> {
                     if let Some(reservation) = reservation.take() {
                         limiter.arrive(reservation);
                     }
-                    self.attempt_begun = clock::now();
-                    self.pass_bulkhead(None)
+                    self.stop_waiting(&mut room);
+                    self.pass_bulkhead(None, &mut room)
                 }
                 // ## Slot => (admitted | refused): handed over, or out of time.
                 Some(Waiting::Slot(bulkhead, place)) => {
-                    match ready!(self.poll_slot(bulkhead, place, timer.as_mut(), cx)) {
+                    let answer = ready!(self.poll_slot(bulkhead, place, timer.as_mut(), cx));
+                    self.stop_waiting(&mut room);
+                    match answer {
                         Ok(()) => {
                             self.flags |= HOLDS_SLOT;
-                            self.attempt_begun = clock::now();
                             self.pass_circuit(None)
                         }
                         Err(error) => self.refused(error),
                     }
                 }
             };
-            *place = None;
+            if admission.is_ready() {
+                return admission;
+            }
+        }
+    }
+
+    /// The wait is over; the attempt begins here.
+    fn stop_waiting(&mut self, room: &mut Parts<'_>) {
+        self.flags &= !WAITING;
+        self.attempt_begun = clock::now();
+        if let Some(waiting) = &mut room.waiting {
+            **waiting = None;
+        }
+        if let Some(timer) = &mut room.timer {
             timer.set(None);
-            self.flags &= !WAITING;
-            admission = Some(admitted);
         }
     }
 

@@ -32,7 +32,7 @@ impl<'h> Call<'h> {
     /// Runs the user's future as soon as it may run, until it answers or its time is over.
     ///
     /// `None` says that there is to be another attempt, or that this one ran out of time: its future has to be gone
-    /// before it is settled. A further attempt does that first; where there is none, [`cut_off`](Self::cut_off) does.
+    /// before it is settled. A further attempt does that first; where there is none, [`run_out`](Self::run_out) does.
     #[inline]
     pub fn run<P: Room, F: Future, J>(&mut self, body: F, judge: J) -> Run<'_, 'h, F, J, P> {
         Run { call: self, body, judge, room: P::default() }

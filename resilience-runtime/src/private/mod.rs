@@ -33,7 +33,7 @@ pub use self::{
         ProbeNothing, ProbeShape, ProbeShapeShown, classified, classify, judge, verdict,
     },
     pooled::{FromFailure, Place, PlaceByError, PlaceByPoolError, PlaceByShape, PlaceOfNever},
-    refusal::{FromRefusal, never_refused, once},
+    refusal::{FromRefusal, never_refused},
 };
 
 /// The traits that find a judge, nameless, to be imported all at once.

@@ -1,6 +1,6 @@
 //! How a refusal leaves the annotated function.
 
-use crate::{call::Call, error::ResilienceError};
+use crate::error::ResilienceError;
 
 /// Return types that have a place for a refusal.
 ///
@@ -40,16 +40,4 @@ impl<T> FromRefusal for Option<T> {
 #[cold]
 pub fn never_refused<R>(_: ResilienceError) -> R {
     unreachable!("a site without gates was refused")
-}
-
-/// For sites without retries: what their one attempt came to.
-#[inline]
-pub fn once<R>(
-    outcome: Option<Result<R, ResilienceError>>,
-    call: &mut Call<'_>,
-) -> Result<R, ResilienceError> {
-    match outcome {
-        Some(outcome) => outcome,
-        None => Err(call.cut_off().1),
-    }
 }
