@@ -190,3 +190,35 @@ async fn shutdown_refuses_new_calls_and_waits_for_running_ones() {
     });
     assert!(ended && result.is_ok());
 }
+
+#[test]
+fn a_registry_at_rest_shuts_down_without_a_timer() {
+    let registry = Registry::new();
+    let mut shutdown = tokio_test::task::spawn(registry.shutdown(Duration::from_secs(60)));
+    assert!(shutdown.poll().is_pending(), "it looks twice");
+    assert!(shutdown.is_woken());
+    assert!(tokio_test::assert_ready!(shutdown.poll()), "nothing was under way");
+}
+
+#[resilient(rate_limit(max = 1, per_ms = 1_000, wait_ms = 60_000))]
+async fn limited() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[resilient(circuit = "backing off", retry(max = 1, delay_ms = 1_000, jitter = "none"))]
+async fn backs_off() -> Result<(), TestError> {
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_answers_a_backoff_and_lets_a_turn_come() {
+    let registry = Registry::new();
+    registry.scope(limited()).await.unwrap();
+    let (turn, backoff, ended) = tokio::join!(
+        registry.scope(limited()),
+        registry.scope(backs_off()),
+        registry.shutdown(Duration::from_secs(60))
+    );
+    assert!(turn.is_ok() && ended);
+    assert_eq!(backoff.unwrap_err().refusal().kind(), ErrorKind::ShutDown);
+}

@@ -18,6 +18,7 @@ use std::{
     future::Future,
     hash::{BuildHasher, RandomState},
     sync::{Arc, OnceLock},
+    task::Poll,
     time::Duration,
 };
 
@@ -363,11 +364,21 @@ impl Registry {
     /// Refuses new calls, waits until those under way have ended, then closes pools and worker pools; at most for
     /// `wait` in all. There is no way back.
     ///
+    /// Attempts under way run to their end. A call that waits is answered with
+    /// [`ShutDown`](crate::ResilienceError::ShutDown): at once if it waits in a bulkhead's queue, at its next attempt
+    /// if it waits for its backoff. One that waits for its turn at a rate limiter still runs when that comes, unless
+    /// there is a bulkhead behind it.
+    ///
     /// Returns whether everything ended in time: every call, every connection given back, every job.
     ///
     /// # Cancel safety
     ///
     /// New calls stay refused when the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if there is something to wait for: a call, a connection
+    /// or a job.
     pub async fn shutdown(&self, wait: Duration) -> bool {
         self.0.lifecycle.shut_down();
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.close());
@@ -384,7 +395,8 @@ impl Registry {
 
     /// Whether all calls end by `deadline`: found so in two looks. A call that began at the same moment as the
     /// shutdown may have passed its check while the processor still kept its count to itself, for nanoseconds; that
-    /// calls need no fence for this is worth a second look.
+    /// calls need no fence for this is worth a second look. It comes after a trip through the executor, which takes
+    /// longer than that and needs no timer.
     async fn calls_ended(&self, deadline: Instant) -> bool {
         let mut ended = false;
         loop {
@@ -393,9 +405,13 @@ impl Registry {
             if before && ended || now >= deadline {
                 return ended;
             }
-            // A call that ends would have to look for a waiting shutdown, every time; looking from here costs
-            // calls nothing.
-            clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
+            if ended {
+                step_aside().await;
+            } else {
+                // A call that ends would have to look for a waiting shutdown, every time; looking from here costs
+                // calls nothing.
+                clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
+            }
         }
     }
 
@@ -449,6 +465,21 @@ const FURTHER_TIMEOUTS: &str = "(further timeouts)";
 
 /// How often a shutdown looks for the end of the calls it waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Lets the executor, and the thread's other work, take a turn.
+async fn step_aside() {
+    let mut stepped_aside = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut stepped_aside, true) {
+            return Poll::Ready(());
+        }
+        // An executor with nothing else to do is back at once; the operating system is not.
+        std::thread::yield_now();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 fn address(declaration: &'static Declaration) -> usize {
     std::ptr::from_ref(declaration).addr()
