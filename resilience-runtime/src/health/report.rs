@@ -21,7 +21,8 @@ pub enum HealthStatus {
     Healthy,
     /// A circuit refuses calls: it is open, forced open or half-open.
     Degraded,
-    /// A circuit marked `critical` does.
+    /// A circuit marked `critical` is open or forced open. Half-open only degrades: a process that is sent no calls
+    /// while it is unhealthy would never get the probe that closes the circuit.
     Unhealthy,
 }
 
@@ -158,9 +159,7 @@ impl HealthReport {
 fn status(circuit: &CircuitSnapshot) -> HealthStatus {
     match circuit.state {
         CircuitState::Closed | CircuitState::Disabled | CircuitState::MetricsOnly => HealthStatus::Healthy,
-        CircuitState::Open | CircuitState::ForcedOpen | CircuitState::HalfOpen if circuit.critical => {
-            HealthStatus::Unhealthy
-        }
+        CircuitState::Open | CircuitState::ForcedOpen if circuit.critical => HealthStatus::Unhealthy,
         CircuitState::Open | CircuitState::ForcedOpen | CircuitState::HalfOpen => HealthStatus::Degraded,
     }
 }
