@@ -1,9 +1,13 @@
 //! The registry: declared names, lookup, scopes, conflicts, events, shutdown.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use resilience_runtime::{
-    CircuitBreaker, CircuitState, ErrorClass, ErrorKind, Event, Registry, registry, resilient,
+    CircuitBreaker, CircuitState, ConnectionPool, ErrorClass, ErrorKind, Event, Manager, Registry,
+    WorkerPool, registry, resilient,
 };
 
 use crate::error::TestError;
@@ -163,6 +167,56 @@ async fn reset_closes_circuits_and_starts_the_numbers_at_zero() {
         (registry.circuit("settings").unwrap(), registry.site("behaviour::registry::fails").unwrap());
     assert_eq!((circuit.state(), circuit.snapshot().failed), (CircuitState::Closed, 0));
     assert_eq!((site.calls, site.failed, site.latency), (0, 0, None));
+}
+
+struct Numbers;
+
+impl Manager for Numbers {
+    type Connection = u8;
+    type Error = std::convert::Infallible;
+
+    async fn create(&self) -> Result<u8, Self::Error> {
+        Ok(7)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_starts_the_numbers_of_pools_at_zero_and_leaves_what_is_in_them() {
+    let registry = Registry::new();
+    let pool = registry.register_pool(ConnectionPool::builder("numbers", Numbers).build().unwrap()).unwrap();
+    let workers =
+        registry.register_worker_pool(WorkerPool::builder("sums").threads(1).build().unwrap()).unwrap();
+    let connection = pool.acquire().await.unwrap();
+    drop(pool.acquire().await.unwrap());
+    workers.run(|| 1 + 1).await.unwrap();
+    registry.reset();
+    let (pool, workers) = (pool.snapshot(), workers.snapshot());
+    assert_eq!((pool.acquired, pool.created, pool.wait, pool.in_use), (0, 0, None, None));
+    assert_eq!((pool.active, pool.idle, *connection), (1, 1, 7));
+    assert_eq!((workers.completed, workers.wait, workers.run), (0, None, None));
+}
+
+#[resilient(
+    circuit(name = "overdrawn", failure_rate = 1.0, window = 100_000, min_calls = 100_000),
+    retry(max = 3, delay_ms = 1, jitter = "none")
+)]
+async fn overdrawn(attempts: &AtomicU32) -> Result<(), TestError> {
+    attempts.fetch_add(1, Ordering::Relaxed);
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_fills_the_retry_budgets() {
+    let (registry, attempts) = (Registry::new(), AtomicU32::new(0));
+    for _ in 0..500 {
+        registry.scope(overdrawn(&attempts)).await.unwrap_err();
+    }
+    assert!(attempts.swap(0, Ordering::Relaxed) < 2_000, "the budget is used up");
+    registry.reset();
+    for _ in 0..10 {
+        registry.scope(overdrawn(&attempts)).await.unwrap_err();
+    }
+    assert_eq!(attempts.into_inner(), 40, "all of them, as in a new registry");
 }
 
 #[resilient(bulkhead(max = 1, queue = 1, wait_ms = 60_000, name = "slow"))]

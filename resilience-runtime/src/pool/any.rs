@@ -45,6 +45,9 @@ pub trait AnyPool: fmt::Debug + Send + Sync + 'static {
     /// [`InvalidSettings`] if the size is out of its range.
     fn resize(&self, max_size: usize) -> Result<(), InvalidSettings>;
 
+    /// See [`ConnectionPool::reset`].
+    fn reset(&self);
+
     /// See [`ConnectionPool::close`].
     fn close(&self);
 
@@ -69,6 +72,10 @@ impl<M: Manager> AnyPool for ConnectionPool<M> {
 
     fn resize(&self, max_size: usize) -> Result<(), InvalidSettings> {
         self.resize(max_size)
+    }
+
+    fn reset(&self) {
+        self.reset();
     }
 
     fn close(&self) {

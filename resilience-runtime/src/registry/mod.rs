@@ -351,13 +351,17 @@ impl Registry {
         self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
     }
 
-    /// Closes all circuits, forgets what they counted, and starts all numbers at zero. Calls under way go on; their
-    /// results come too late to count for the circuits.
+    /// Closes all circuits, forgets what they counted, fills limiters and retry budgets, and starts all numbers at
+    /// zero. Calls under way go on; their results come too late to count for the circuits. Pools keep their
+    /// connections, worker pools their jobs.
     pub fn reset(&self) {
         self.circuits().iter().for_each(|circuit| circuit.reset());
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());
         self.limiters().iter().for_each(|limiter| limiter.reset());
+        self.0.budgets.all().iter().for_each(|budget| budget.reset());
         self.0.timeouts.all().iter().for_each(|timeout| timeout.reset());
+        self.pools().iter().for_each(|pool| pool.reset());
+        self.worker_pools().iter().for_each(|workers| workers.reset());
         self.0.sites.iter().for_each(|site| site.stats.reset());
     }
 

@@ -97,6 +97,12 @@ impl WorkerPool {
         }
     }
 
+    /// Starts all counters and latencies at zero again. Jobs are not touched.
+    pub fn reset(&self) {
+        self.0.waits.reset();
+        self.0.runs.reset();
+    }
+
     /// Takes no new jobs, and waits at most `wait` for those it has. What is still queued then is refused, and
     /// what still runs is left alone. Answers how many jobs that are; 0 means that all of them ended.
     ///
