@@ -169,6 +169,35 @@ async fn reset_closes_circuits_and_starts_the_numbers_at_zero() {
     assert_eq!((site.calls, site.failed, site.latency), (0, 0, None));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_seed_holds_for_what_is_registered_after_it() {
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let registry = Registry::new().jitter_seed(7);
+        let circuit = CircuitBreaker::builder("drawn")
+            .failure_threshold(1)
+            .open(Duration::from_millis(100))
+            .open_max(Duration::from_secs(10))
+            .build()
+            .unwrap();
+        let circuit = registry.register_circuit(circuit).unwrap();
+        let pool = ConnectionPool::builder("drawn", Numbers).max_lifetime(Duration::from_secs(1)).build();
+        let pool = registry.register_pool(pool.unwrap()).unwrap();
+        circuit.record_failure();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        circuit.record_failure();
+        let next_probe = circuit.snapshot().next_probe_in.unwrap();
+        drop(pool.acquire().await.unwrap());
+        let (mut upkeep, made) = (tokio_test::task::spawn(pool.maintain()), tokio::time::Instant::now());
+        while pool.snapshot().idle > 0 {
+            assert!(upkeep.poll().is_pending());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        seen.push((next_probe, made.elapsed()));
+    }
+    assert_eq!(seen[0], seen[1]);
+}
+
 struct Numbers;
 
 impl Manager for Numbers {

@@ -48,6 +48,9 @@ pub trait AnyPool: fmt::Debug + Send + Sync + 'static {
     /// See [`ConnectionPool::reset`].
     fn reset(&self);
 
+    /// See [`ConnectionPool::reseed`].
+    fn reseed(&self, seed: u64);
+
     /// See [`ConnectionPool::close`].
     fn close(&self);
 
@@ -76,6 +79,10 @@ impl<M: Manager> AnyPool for ConnectionPool<M> {
 
     fn reset(&self) {
         self.reset();
+    }
+
+    fn reseed(&self, seed: u64) {
+        self.reseed(seed);
     }
 
     fn close(&self) {

@@ -171,6 +171,11 @@ impl<M: Manager> ConnectionPool<M> {
         self.0.closed.reset();
     }
 
+    /// Draws lifetimes and delays from this seed from now on, as a registry does that was given one.
+    pub fn reseed(&self, seed: u64) {
+        self.0.reseed(seed);
+    }
+
     /// Closes the pool: idle connections at once, those in use when they come back. Callers that wait, and all that
     /// come, are refused.
     pub fn close(&self) {

@@ -43,6 +43,7 @@ use crate::{
     retry::RetryBudget,
     settings::Declaration,
     stats::{Directory, TimeoutSnapshot, TimeoutStats},
+    sync::Mutex,
     worker::WorkerPool,
 };
 
@@ -85,6 +86,8 @@ pub(crate) struct Inner {
     bus: Bus,
     lifecycle: Arc<Lifecycle>,
     random: Arc<Random>,
+    /// The seed that was asked for, if one was.
+    seed: Mutex<Option<u64>>,
     declared: Declarations,
     /// By the address of the declaration, which is static.
     sites: DashMap<usize, Arc<SiteEntry>>,
@@ -106,6 +109,7 @@ impl Registry {
             bus: Bus::default(),
             lifecycle: Arc::default(),
             random: Arc::new(Random::new(RandomState::new().hash_one(0))),
+            seed: Mutex::new(None),
             declared: Declarations::collect(),
             sites: DashMap::new(),
             circuits: Named::of("circuit"),
@@ -167,12 +171,15 @@ impl Registry {
     }
 
     /// Draws jitter from this seed from now on: with paused time, every delay is the same in every run.
+    ///
+    /// It holds for everything in the registry, whenever that is declared or registered, and in place of the seeds that
+    /// circuits and pools were built with.
     #[must_use]
     pub fn jitter_seed(self, seed: u64) -> Self {
+        *self.0.seed.lock() = Some(seed);
         self.0.random.reseed(seed);
-        for circuit in self.circuits() {
-            circuit.reseed(seed);
-        }
+        self.circuits().iter().for_each(|circuit| circuit.reseed(seed));
+        self.pools().iter().for_each(|pool| pool.reseed(seed));
         self
     }
 
@@ -232,6 +239,9 @@ impl Registry {
         let circuit = Arc::new(circuit);
         self.0.circuits.register(circuit.name(), circuit.clone())?;
         circuit.attach(self.0.bus.clone());
+        if let Some(seed) = *self.0.seed.lock() {
+            circuit.reseed(seed);
+        }
         Ok(circuit)
     }
 
@@ -286,6 +296,9 @@ impl Registry {
     ) -> Result<Arc<ConnectionPool<M>>, AlreadyRegistered> {
         let pool = Arc::new(pool);
         self.0.pools.register(pool.name(), pool.clone())?;
+        if let Some(seed) = *self.0.seed.lock() {
+            pool.reseed(seed);
+        }
         Ok(pool)
     }
 
