@@ -41,7 +41,11 @@ async fn only_a_critical_circuit_that_is_open_makes_it_unhealthy() {
     assert_eq!(registry.health().status, HealthStatus::Unhealthy);
     tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(reasons(&registry), ["circuit `vital` is half-open"]);
-    assert_eq!(registry.health().status, HealthStatus::Degraded, "it waits for calls, to probe with");
+    assert_eq!(
+        registry.health().status,
+        HealthStatus::Degraded,
+        "an idle process stays in service for the probe"
+    );
     registry.circuit("vital").unwrap().force_open();
     assert_eq!(registry.health().status, HealthStatus::Unhealthy);
     registry.circuit("vital").unwrap().close();

@@ -169,35 +169,6 @@ async fn reset_closes_circuits_and_starts_the_numbers_at_zero() {
     assert_eq!((site.calls, site.failed, site.latency), (0, 0, None));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_seed_holds_for_what_is_registered_after_it() {
-    let mut seen = Vec::new();
-    for _ in 0..2 {
-        let registry = Registry::new().jitter_seed(7);
-        let circuit = CircuitBreaker::builder("drawn")
-            .failure_threshold(1)
-            .open(Duration::from_millis(100))
-            .open_max(Duration::from_secs(10))
-            .build()
-            .unwrap();
-        let circuit = registry.register_circuit(circuit).unwrap();
-        let pool = ConnectionPool::builder("drawn", Numbers).max_lifetime(Duration::from_secs(1)).build();
-        let pool = registry.register_pool(pool.unwrap()).unwrap();
-        circuit.record_failure();
-        tokio::time::advance(Duration::from_millis(100)).await;
-        circuit.record_failure();
-        let next_probe = circuit.snapshot().next_probe_in.unwrap();
-        drop(pool.acquire().await.unwrap());
-        let (mut upkeep, made) = (tokio_test::task::spawn(pool.maintain()), tokio::time::Instant::now());
-        while pool.snapshot().idle > 0 {
-            assert!(upkeep.poll().is_pending());
-            tokio::time::advance(Duration::from_millis(1)).await;
-        }
-        seen.push((next_probe, made.elapsed()));
-    }
-    assert_eq!(seen[0], seen[1]);
-}
-
 struct Numbers;
 
 impl Manager for Numbers {
@@ -304,4 +275,45 @@ async fn a_shutdown_answers_a_backoff_and_lets_a_turn_come() {
     );
     assert!(turn.is_ok() && ended);
     assert_eq!(backoff.unwrap_err().refusal().kind(), ErrorKind::ShutDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn circuits_registered_later_draw_from_the_seed_as_well() {
+    let open_times = |seed| async move {
+        let registry = Registry::new().jitter_seed(seed);
+        let circuit = CircuitBreaker::builder("registered later")
+            .failure_threshold(1)
+            .open(Duration::from_millis(100))
+            .open_max(Duration::from_secs(10))
+            .build()
+            .unwrap();
+        let circuit = registry.register_circuit(circuit).unwrap();
+        circuit.record_failure();
+        tokio::time::advance(Duration::from_millis(100)).await;
+        circuit.record_failure();
+        circuit.snapshot().next_probe_in
+    };
+    assert_eq!(open_times(7).await, open_times(7).await);
+    assert_ne!(open_times(7).await, open_times(8).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pools_registered_later_draw_from_the_seed_as_well() {
+    let lifetime = |seed| async move {
+        let registry = Registry::new().jitter_seed(seed);
+        let pool = ConnectionPool::builder("registered later", Numbers)
+            .max_lifetime(Duration::from_secs(1))
+            .build()
+            .unwrap();
+        let pool = registry.register_pool(pool).unwrap();
+        drop(pool.acquire().await.unwrap());
+        let (mut upkeep, created) = (tokio_test::task::spawn(pool.maintain()), tokio::time::Instant::now());
+        while pool.snapshot().idle > 0 {
+            assert!(upkeep.poll().is_pending());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        created.elapsed()
+    };
+    assert_eq!(lifetime(7).await, lifetime(7).await);
+    assert_ne!(lifetime(7).await, lifetime(8).await);
 }

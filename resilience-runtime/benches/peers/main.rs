@@ -5,6 +5,7 @@
 mod body;
 mod limits;
 mod ours;
+mod pools;
 mod primitives;
 mod stacks;
 mod threads;
@@ -26,13 +27,21 @@ fn main() {
     );
 
     let mut table = Table::default();
-    let comparisons =
-        [ours::comparisons(), primitives::comparisons(), limits::comparisons(), stacks::comparisons()];
+    let comparisons = [
+        ours::comparisons(),
+        primitives::comparisons(),
+        limits::comparisons(),
+        pools::comparisons(),
+        stacks::comparisons(),
+    ];
     for comparison in comparisons.iter().flatten().filter(|comparison| is_wanted(comparison.what())) {
         table.compare(comparison, ROUNDS);
     }
     if is_wanted("two threads") {
         threads::compare(&mut table, ROUNDS);
+    }
+    if is_wanted("64 tasks over 8 connections") {
+        pools::compare(&mut table, ROUNDS / 10);
     }
     eprintln!();
     println!("{table}");

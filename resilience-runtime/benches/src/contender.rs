@@ -55,14 +55,17 @@ impl Contender {
         Self { name, make: Box::new(make) }
     }
 
-    /// A future, awaited on a current-thread runtime.
+    /// A future, awaited on a current-thread runtime, within which it is made.
     pub fn future<R, C>(name: &'static str, make: impl Fn() -> C + Send + Sync + 'static) -> Self
     where
         C: AsyncFnMut(u64) -> R + 'static,
     {
         let make = move || -> Runner {
-            let mut call = make();
             let runtime = runtime();
+            let mut call = {
+                let _within = runtime.enter();
+                make()
+            };
             Box::new(move |calls| {
                 runtime.block_on(async {
                     for id in 0..calls {

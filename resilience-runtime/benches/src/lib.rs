@@ -7,12 +7,14 @@
 
 mod allocations;
 mod contender;
+mod crowd;
 mod table;
 mod threads;
 
 pub use self::{
     allocations::{CountingAllocator, allocations},
     contender::{Contender, Measured, measure, reads_cycle_counter},
+    crowd::{Crowd, Fared, Scarce, Spread, fare},
     table::{Budget, Comparison, Outcome, Table},
     threads::{Scaling, scaling},
 };

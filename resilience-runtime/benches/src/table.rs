@@ -78,20 +78,30 @@ impl Outcome {
         }
     }
 
+    /// A comparison of times, in nanoseconds.
+    #[must_use]
+    pub fn times(what: &str, peer: &str, ours: f64, theirs: f64, budget: Budget) -> Self {
+        Self {
+            what: what.to_owned(),
+            peer: peer.to_owned(),
+            ours,
+            theirs,
+            ratio: ours / theirs,
+            budget,
+            allocations: None,
+            futures: (None, None),
+        }
+    }
+
     fn new(
         what: &'static str,
         (ours, peer, theirs): (Measured, &'static str, Measured),
         budget: Budget,
     ) -> Self {
         Self {
-            what: what.to_owned(),
-            peer: peer.to_owned(),
-            ours: ours.nanos,
-            theirs: theirs.nanos,
-            ratio: ours.nanos / theirs.nanos,
-            budget,
             allocations: Some((ours.allocations, theirs.allocations)),
             futures: (ours.future, theirs.future),
+            ..Self::times(what, peer, ours.nanos, theirs.nanos, budget)
         }
     }
 

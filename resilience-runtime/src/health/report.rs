@@ -21,8 +21,8 @@ pub enum HealthStatus {
     Healthy,
     /// A circuit refuses calls: it is open, forced open or half-open.
     Degraded,
-    /// A circuit marked `critical` is open or forced open. Half-open only degrades: a process that is sent no calls
-    /// while it is unhealthy would never get the probe that closes the circuit.
+    /// A circuit marked `critical` is open or forced open. Half-open it is not enough: an idle process would be taken out
+    /// of service, and the call that probes would never come.
     Unhealthy,
 }
 

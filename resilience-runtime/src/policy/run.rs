@@ -107,7 +107,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Stage::Begin = *this.stage {
-            let call = Call::begin(HandlesRef::Borrowed(*this.handles));
+            let call = Call::begin(HandlesRef::Borrowed(this.handles));
             *this.running = Some(Running { call, waiting: None });
             *this.stage = Stage::Admit;
         }

@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -19,6 +21,7 @@ use crate::{
     clock::{self, Instant},
     error::ResilienceError,
     gate::GateOutcome,
+    sync::atomic::Ordering,
 };
 
 /// Waits, creates and checks, all within `limit`.
@@ -52,7 +55,12 @@ impl<'c, M: Manager> Way<'c, M> {
     #[inline]
     async fn go(mut self, mut deadline: Pin<&mut Deadline>) -> Result<Pooled<M>, PoolError<M::Error>> {
         let shared = self.progress.shared;
-        let mut taken = shared.take(self.start);
+        // Who brings its waker takes its place under one lock instead of two.
+        let waker = match shared.crowded.load(Ordering::Relaxed) {
+            true => Some(poll_fn(|cx| Poll::Ready(cx.waker().clone())).await),
+            false => None,
+        };
+        let mut taken = shared.take(self.start, waker);
         loop {
             taken = match taken {
                 // ## Granted connection => (handed out | Taken)
@@ -61,7 +69,8 @@ impl<'c, M: Manager> Way<'c, M> {
                 Taken::Granted(Grant::Connection(entry)) => {
                     let mut unproven = Unproven::new(self.progress, entry);
                     let objection = if self.wants_check(unproven.entry(), deadline.as_mut().now()) {
-                        let check = shared.manager.is_healthy(&mut unproven.entry().connection);
+                        let connection = &mut unproven.entry().connection;
+                        let check = self.progress.user(|| shared.manager.is_healthy(connection));
                         match UserCode::new(check, self.progress, deadline.as_mut()).await {
                             Ok(Ok(())) => None,
                             Ok(Err(error)) => {
@@ -89,7 +98,7 @@ impl<'c, M: Manager> Way<'c, M> {
                     }
                 }
                 // ## Queued => (Granted | Closed)
-                Taken::Queued(ticket) => match Turn::new(ticket, self.progress, deadline.as_mut()).await {
+                Taken::Queued(place) => match Turn::new(place, self.progress, deadline.as_mut()).await {
                     Ok(Some(grant)) => Taken::Granted(grant),
                     Ok(None) => Taken::Closed,
                     Err(Elapsed) => return Err(self.exhausted(deadline.as_mut().now())),
@@ -104,7 +113,8 @@ impl<'c, M: Manager> Way<'c, M> {
         }
     }
 
-    /// Creates a connection, again if need be; or takes one that has come back meanwhile.
+    /// Creates a connection, again if need be; or takes one that has come back meanwhile; or neither, if the pool was
+    /// closed.
     async fn create(
         &mut self,
         mut right: Right<'c, M>,
@@ -113,6 +123,10 @@ impl<'c, M: Manager> Way<'c, M> {
         let shared = self.progress.shared;
         let (mut attempt, mut delay) = (1, None);
         loop {
+            right = match right.exchange(deadline.as_mut().now()) {
+                Ok(taken) => return Ok(Err(taken)),
+                Err(right) => right,
+            };
             right = match create_once(right, self.progress, deadline.as_mut()).await {
                 Ok(unproven) => return Ok(Ok(unproven)),
                 Err(Failed::Refused(refusal)) => return Err(refusal.into()),
@@ -129,10 +143,6 @@ impl<'c, M: Manager> Way<'c, M> {
             }
             (attempt, delay) = (attempt + 1, Some(next));
             deadline.as_mut().sleep(next).await;
-            right = match right.exchange(deadline.as_mut().now()) {
-                Ok(taken) => return Ok(Err(taken)),
-                Err(right) => right,
-            };
         }
     }
 
@@ -200,7 +210,8 @@ pub(super) async fn create_once<'c, M: Manager>(
         None => None,
     };
     let admitted = Admitted::new(progress, circuit, since);
-    let created = UserCode::new(shared.manager.create(), progress, deadline.as_mut()).await;
+    let creation = progress.user(|| shared.manager.create());
+    let created = UserCode::new(creation, progress, deadline.as_mut()).await;
     let now = deadline.as_mut().now();
     match created {
         Ok(Ok(connection)) => {

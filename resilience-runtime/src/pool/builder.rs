@@ -90,7 +90,8 @@ impl<M: Manager> ConnectionPoolBuilder<M> {
     /// So many idle connections are kept ready. Default 0.
     ///
     /// Idle connections are not closed for idleness while no more than this many are left. Missing ones are created
-    /// by [`ConnectionPool::maintain`], as long as somebody runs it.
+    /// by [`ConnectionPool::maintain`], which a task of the caller's runtime runs with feature `rt`, and where nobody
+    /// runs it, when callers need them.
     pub const fn min_idle(mut self, min_idle: usize) -> Self {
         self.limits.min_idle = min_idle;
         self
@@ -170,8 +171,8 @@ impl<M: Manager> ConnectionPoolBuilder<M> {
         self
     }
 
-    /// Called with each connection that has been in use before, before it is handed out again. On `false` it is
-    /// closed and another one is taken.
+    /// Called with each connection that was there already, before it is handed out. On `false` it is closed and
+    /// another one is taken.
     pub fn on_acquire(
         mut self,
         hook: impl Fn(&mut M::Connection, &ConnectionInfo) -> bool + Send + Sync + 'static,
@@ -201,7 +202,7 @@ impl<M: Manager> ConnectionPoolBuilder<M> {
         self
     }
 
-    /// The pool. It creates no connection yet.
+    /// The pool. It creates no connection yet; with feature `rt`, a task for its upkeep on the runtime that is there.
     ///
     /// # Errors
     ///

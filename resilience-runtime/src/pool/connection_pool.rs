@@ -6,6 +6,8 @@ use super::{
     ConnectionPoolBuilder, Manager, PoolError, PoolSnapshot, Pooled, acquire, builder::size_problem,
     maintain, shared::Shared, state::Phase,
 };
+#[cfg(feature = "rt")]
+use crate::sync::atomic::Ordering;
 use crate::{clock, error::InvalidSettings, name::Name};
 
 /// A named pool of connections.
@@ -55,8 +57,19 @@ impl<M: Manager> ConnectionPool<M> {
         ConnectionPoolBuilder::new(name.into(), manager)
     }
 
-    pub(super) const fn new(shared: Arc<Shared<M>>) -> Self {
-        Self(shared)
+    pub(super) fn new(shared: Arc<Shared<M>>) -> Self {
+        let pool = Self(shared);
+        pool.keep_up();
+        pool
+    }
+
+    /// Sees to it that somebody keeps the pool up.
+    #[inline]
+    fn keep_up(&self) {
+        #[cfg(feature = "rt")]
+        if self.0.unkept.load(Ordering::Relaxed) {
+            maintain::start(&self.0);
+        }
     }
 
     /// The pool's name.
@@ -89,6 +102,7 @@ impl<M: Manager> ConnectionPool<M> {
     /// limit. A panic of the manager or of a hook goes on to the caller; the slot is free again.
     #[inline]
     pub async fn acquire(&self) -> Result<Pooled<M>, PoolError<M::Error>> {
+        self.keep_up();
         acquire::acquire(&self.0, self.0.settings.acquire_timeout).await
     }
 
@@ -107,11 +121,16 @@ impl<M: Manager> ConnectionPool<M> {
     /// As [`acquire`](Self::acquire).
     #[inline]
     pub async fn acquire_within(&self, limit: Duration) -> Result<Pooled<M>, PoolError<M::Error>> {
+        self.keep_up();
         acquire::acquire(&self.0, limit).await
     }
 
-    /// Keeps the pool up until it is closed or dropped: closes connections that have been idle for too long or are
-    /// too old at the moment they are, and creates those that are missing to `min_idle`. Run it in a task of its own:
+    /// Keeps the pool up until it is closed, drained or dropped: closes connections that have been idle for too long
+    /// or are too old at the moment they are, and creates those that are missing to `min_idle`, one after the other.
+    ///
+    /// With feature `rt` nobody needs to call it: a task of the runtime on which the pool is built does so, or else
+    /// of the first caller's, and if that runtime is shut down, of the next caller's. Without, run it in a task of
+    /// its own:
     ///
     /// ```
     /// # use resilience_runtime::{ConnectionPool, Manager};
@@ -132,9 +151,12 @@ impl<M: Manager> ConnectionPool<M> {
     /// # }
     /// ```
     ///
-    /// Without it callers do what upkeep they can: outdated connections are never handed out, and each return of a
-    /// connection closes one that has been idle for too long. What is missing to `min_idle` then stays missing.
-    /// A creation that fails is tried again after the pool's `create_backoff`.
+    /// A creation that fails or panics is tried again after the pool's `create_backoff`. Where it runs twice, the
+    /// second waits for the first to be dropped.
+    ///
+    /// Where it does not run callers do what upkeep they can: outdated connections are never handed out, each return
+    /// of a connection closes one that has been idle for too long, and connections are created for callers who find
+    /// none idle. These then stay: as many as `min_idle` are not closed for idleness.
     ///
     /// # Cancel safety
     ///
@@ -142,7 +164,7 @@ impl<M: Manager> ConnectionPool<M> {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime with its time driver enabled. A panic of the manager goes on and ends the upkeep.
+    /// Outside a tokio runtime with its time driver enabled.
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub fn maintain(&self) -> impl Future<Output = ()> + Send + use<M> {
         maintain::maintain(Arc::clone(&self.0))
@@ -160,7 +182,9 @@ impl<M: Manager> ConnectionPool<M> {
             return Err(problem);
         }
         let after = state.resize(max_size);
+        let too_few = state.wants_more();
         drop(state);
+        self.0.tell(false, too_few);
         self.0.settle(after);
         Ok(())
     }

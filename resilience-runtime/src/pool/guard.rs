@@ -90,10 +90,9 @@ impl<'c, M: Manager> Right<'c, M> {
         unproven
     }
 
-    /// Takes a connection that has come back meanwhile instead, if there is one.
+    /// Gives the right up for a connection that has come back meanwhile, or because the pool was closed.
     pub(super) fn exchange(self, now: Instant) -> Result<Taken<M::Connection>, Self> {
-        let taken = self.progress.shared.state.lock().take_instead_of_creating(now);
-        match taken {
+        match self.progress.shared.take_instead_of_creating(now) {
             Some(taken) => {
                 mem::forget(self);
                 Ok(taken)
@@ -126,7 +125,8 @@ impl<'c, M: Manager> Admitted<'c, M> {
     }
 
     pub(super) fn end(mut self, outcome: GateOutcome, now: Instant, cause: Option<&dyn fmt::Display>) {
-        self.settle(outcome, now, cause);
+        // The circuit may be anybody's, and asks an error of the manager's for its text.
+        self.progress.user(|| self.settle(outcome, now, cause));
         mem::forget(self);
     }
 

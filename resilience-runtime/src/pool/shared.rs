@@ -1,6 +1,6 @@
 //! What the handle, the callers and the connections in use share.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, task::Waker, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -19,7 +19,7 @@ use crate::{
     stats::Stats,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     unwind::quietly,
 };
@@ -30,14 +30,23 @@ pub(super) struct Shared<M: Manager> {
     pub(super) hooks: Hooks<M>,
     pub(super) settings: Settings,
     pub(super) state: Mutex<State<M::Connection>>,
+    /// The last caller had to wait, so the next one is likely to.
+    pub(super) crowded: AtomicBool,
     next_id: AtomicU64,
     seed: AtomicU64,
     /// Random numbers drawn so far.
     drawn: AtomicU64,
     /// The last connection of a pool that was ended is closed.
     pub(super) ended: Notify,
-    /// Too few connections are idle, or the pool was closed.
-    pub(super) upkeep: Notify,
+    /// Held by who does the upkeep.
+    pub(super) keeper: tokio::sync::Mutex<()>,
+    /// Some connection's time is over sooner than upkeep knows, or the pool lets nobody in any more.
+    pub(super) sooner: Notify,
+    /// Too few connections are idle.
+    pub(super) short: Notify,
+    /// There is something to keep up, and no task that does so.
+    #[cfg(feature = "rt")]
+    pub(super) unkept: AtomicBool,
     /// What became of calls and creations, and how long callers waited.
     pub(super) calls: Stats<{ count::CALLS }>,
     /// Why connections were closed, and how long they were in use.
@@ -78,31 +87,40 @@ impl<M: Manager> Shared<M> {
         seed: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
+            #[cfg(feature = "rt")]
+            unkept: AtomicBool::new(
+                limits.min_idle > 0 || limits.idle_timeout.is_some() || settings.max_lifetime.is_some(),
+            ),
             name,
             manager,
             hooks,
             settings,
             state: Mutex::new(State::new(limits)),
+            crowded: AtomicBool::new(false),
             next_id: AtomicU64::new(0),
             seed: AtomicU64::new(seed),
             drawn: AtomicU64::new(0),
             ended: Notify::new(),
-            upkeep: Notify::new(),
+            keeper: tokio::sync::Mutex::new(()),
+            sooner: Notify::new(),
+            short: Notify::new(),
             calls: Stats::striped(),
             closed: Stats::striped(),
         })
     }
 
-    /// A caller comes.
+    /// A caller comes; see [`State::take`].
     #[inline]
-    pub(super) fn take(&self, now: Instant) -> Taken<M::Connection> {
+    pub(super) fn take(&self, now: Instant, mut waker: Option<Waker>) -> Taken<M::Connection> {
         let mut state = self.state.lock();
-        let taken = state.take(now);
+        let taken = state.take(now, &mut waker);
         let too_few = state.wants_more();
         drop(state);
-        if too_few {
-            self.upkeep.notify_one();
+        let waits = matches!(taken, Taken::Queued(_));
+        if waits != self.crowded.load(Ordering::Relaxed) {
+            self.crowded.store(waits, Ordering::Relaxed);
         }
+        self.tell(false, too_few);
         taken
     }
 
@@ -110,9 +128,19 @@ impl<M: Manager> Shared<M> {
     pub(super) fn exchange(&self, now: Instant) -> Taken<M::Connection> {
         let mut state = self.state.lock();
         let taken = state.exchange(now);
-        let ended = state.has_ended();
+        let (ended, too_few) = (state.has_ended(), state.wants_more());
         drop(state);
-        self.tell(ended, false);
+        self.tell(ended, too_few);
+        taken
+    }
+
+    /// A caller is about to create a connection; see [`State::take_instead_of_creating`].
+    pub(super) fn take_instead_of_creating(&self, now: Instant) -> Option<Taken<M::Connection>> {
+        let mut state = self.state.lock();
+        let taken = state.take_instead_of_creating(now);
+        let (ended, too_few) = (state.has_ended(), state.wants_more());
+        drop(state);
+        self.tell(ended, too_few);
         taken
     }
 
@@ -156,9 +184,9 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(super) fn put(&self, entry: Box<Entry<M::Connection>>, now: Instant) {
         let after = self.state.lock().put(entry, now);
-        let After { wake, close, upkeep } = after;
-        if upkeep {
-            self.upkeep.notify_one();
+        let After { wake, close, sooner } = after;
+        if sooner {
+            self.sooner.notify_one();
         }
         if let Some(waker) = wake {
             waker.wake();
@@ -199,12 +227,13 @@ impl<M: Manager> Shared<M> {
         }
     }
 
-    fn tell(&self, ended: bool, too_few: bool) {
+    #[inline]
+    pub(super) fn tell(&self, ended: bool, too_few: bool) {
         if ended {
             self.ended.notify_waiters();
         }
         if too_few {
-            self.upkeep.notify_one();
+            self.short.notify_one();
         }
     }
 
@@ -238,10 +267,8 @@ impl<M: Manager> Shared<M> {
         let after = state.end(phase);
         let ended = state.has_ended();
         drop(state);
-        self.upkeep.notify_waiters();
-        if ended {
-            self.ended.notify_waiters();
-        }
+        self.sooner.notify_waiters();
+        self.tell(ended, false);
         self.settle(after);
     }
 

@@ -66,7 +66,14 @@ pub(super) enum Taken<C> {
     /// Everything is in use, and as many wait as may.
     Full,
     Granted(Grant<C>),
-    Queued(Ticket),
+    Queued(Place),
+}
+
+/// A place in the queue, and whether its owner has left a waker there.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) ticket: Ticket,
+    pub(super) has_waker: bool,
 }
 
 /// What is left to do after a decision, once the lock is released.
@@ -76,11 +83,11 @@ pub(super) struct After<C> {
     pub(super) wake: Option<Waker>,
     pub(super) close: Option<(Box<Entry<C>>, CloseReason)>,
     /// Upkeep must look earlier than it meant to.
-    pub(super) upkeep: bool,
+    pub(super) sooner: bool,
 }
 
 impl<C> After<C> {
-    const NOTHING: Self = Self { wake: None, close: None, upkeep: false };
+    const NOTHING: Self = Self { wake: None, close: None, sooner: false };
 
     const fn wake(wake: Option<Waker>) -> Self {
         Self { wake, ..Self::NOTHING }
@@ -129,9 +136,9 @@ impl<C> State<C> {
         }
     }
 
-    /// A caller comes.
+    /// A caller comes. Its waker, if it brings one, is left in the queue if it has to wait.
     #[inline]
-    pub(super) fn take(&mut self, now: Instant) -> Taken<C> {
+    pub(super) fn take(&mut self, now: Instant, waker: &mut Option<Waker>) -> Taken<C> {
         if self.phase != Phase::Open {
             return Taken::Closed;
         }
@@ -144,7 +151,10 @@ impl<C> State<C> {
         if self.queue.waiting() >= self.limits.waiters {
             Taken::Full
         } else {
-            Taken::Queued(self.queue.enter())
+            let ticket = self.queue.enter();
+            let has_waker = waker.is_some();
+            self.queue.await_with(&ticket, waker.take());
+            Taken::Queued(Place { ticket, has_waker })
         }
     }
 
@@ -161,17 +171,20 @@ impl<C> State<C> {
         if self.may_create() {
             Taken::Granted(self.creation())
         } else {
-            Taken::Queued(self.queue.enter_first())
+            Taken::Queued(Place { ticket: self.queue.enter_first(), has_waker: false })
         }
     }
 
-    /// A caller with the right to create finds that a connection has come back meanwhile.
+    /// A caller with the right to create finds that a connection has come back meanwhile, or that the pool was closed.
     pub(super) fn take_instead_of_creating(&mut self, now: Instant) -> Option<Taken<C>> {
-        let entry = self.idle.pop_back()?;
-        // While a connection is idle nobody waits, so nobody is to be served.
+        let entry = self.idle.pop_back();
+        if entry.is_none() && self.phase != Phase::Closed {
+            return None;
+        }
+        // While a connection is idle, and once the pool is closed, nobody waits, so nobody is to be served.
         self.creating -= 1;
         self.slots -= 1;
-        Some(self.in_time(entry, now))
+        Some(entry.map_or(Taken::Closed, |entry| self.in_time(entry, now)))
     }
 
     /// A connection comes back from use.
@@ -190,9 +203,9 @@ impl<C> State<C> {
                 self.idle.push_back(entry);
                 let close = self.reap(now);
                 let due = expires.min(self.reap_due());
-                let upkeep = due < self.next_look;
+                let sooner = due < self.next_look;
                 self.next_look = self.next_look.min(due);
-                After { close, upkeep, wake: None }
+                After { close, sooner, wake: None }
             }
             Err(Grant::Connection(entry)) => After::close(entry, CloseReason::PoolClosed),
             Err(Grant::Creation) => After::NOTHING,

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -10,7 +11,11 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::{Manager, guard::Progress, state::Grant};
+use super::{
+    Manager,
+    guard::Progress,
+    state::{Grant, Place},
+};
 use crate::{
     clock::{self, Instant},
     queue::Ticket,
@@ -55,15 +60,13 @@ impl Deadline {
     }
 
     /// Something else is pending.
-    fn poll_elapsed(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
+    fn poll_elapsed(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.at != Instant::FAR && self.sleep.is_none() {
+            let sleep = clock::sleep_from(self.as_mut().now(), self.at);
+            self.as_mut().project().sleep.set(Some(sleep));
+        }
+        let this = self.project();
         *this.waited = true;
-        if *this.at == Instant::FAR {
-            return Poll::Pending;
-        }
-        if this.sleep.is_none() {
-            this.sleep.set(Some(clock::sleep_until(*this.at)));
-        }
         this.sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
     }
 }
@@ -111,18 +114,28 @@ impl<M: Manager, F: Future> Future for UserCode<'_, '_, M, F> {
 pub(super) struct Turn<'a, 's, M: Manager> {
     progress: &'a Progress<'s, M>,
     ticket: Option<Ticket>,
-    /// A waker is in the queue; being polled again most likely means that the turn has come.
-    known: bool,
+    waker: Left,
     deadline: Pin<&'a mut Deadline>,
+}
+
+/// Whether a waiter has left its waker in the queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Left {
+    /// In an earlier poll; being polled again most likely means that the turn has come.
+    Before,
+    /// In this poll, when the place was taken.
+    JustNow,
+    Not,
 }
 
 impl<'a, 's, M: Manager> Turn<'a, 's, M> {
     pub(super) const fn new(
-        ticket: Ticket,
+        Place { ticket, has_waker }: Place,
         progress: &'a Progress<'s, M>,
         deadline: Pin<&'a mut Deadline>,
     ) -> Self {
-        Self { progress, ticket: Some(ticket), known: false, deadline }
+        let waker = if has_waker { Left::JustNow } else { Left::Not };
+        Self { progress, ticket: Some(ticket), waker, deadline }
     }
 }
 
@@ -133,13 +146,15 @@ impl<M: Manager> Future for Turn<'_, '_, M> {
         let this = &mut *self;
         let state = &this.progress.shared.state;
         let mut kept = None;
-        let mut polled =
-            if this.known { state.lock().poll(&mut this.ticket, &mut kept) } else { Poll::Pending };
-        if polled.is_pending() {
+        let left = mem::replace(&mut this.waker, Left::Before);
+        let mut polled = match left {
+            Left::Before => state.lock().poll(&mut this.ticket, &mut kept),
+            Left::JustNow | Left::Not => Poll::Pending,
+        };
+        if polled.is_pending() && left != Left::JustNow {
             // Cloned before and dropped after the lock is held: a waker may be anybody's code.
             kept = Some(cx.waker().clone());
             polled = state.lock().poll(&mut this.ticket, &mut kept);
-            this.known = true;
         }
         if let Poll::Ready(grant) = polled {
             // The deadline has not been asked, but time has passed.

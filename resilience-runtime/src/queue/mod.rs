@@ -84,6 +84,11 @@ impl<T> Queue<T> {
         self.link(NONE, self.head)
     }
 
+    /// Leaves a waker with a place that was just taken, so that it need not be polled for that.
+    pub(crate) fn await_with(&mut self, Ticket(index): &Ticket, waker: Option<Waker>) {
+        self.slots[*index as usize].waker = waker;
+    }
+
     /// Gives `value` to whoever has waited longest, and returns whom to wake, if it was polled already. Without
     /// waiters the value comes back.
     pub(crate) fn hand_over(&mut self, value: T) -> Result<Option<Waker>, T> {

@@ -365,8 +365,8 @@ impl Registry {
     }
 
     /// Closes all circuits, forgets what they counted, fills limiters and retry budgets, and starts all numbers at
-    /// zero. Calls under way go on; their results come too late to count for the circuits. Pools keep their
-    /// connections, worker pools their jobs.
+    /// zero. Calls under way go on and stay counted as such; their results come too late to count for the circuits.
+    /// Pools keep their connections, worker pools their jobs.
     pub fn reset(&self) {
         self.circuits().iter().for_each(|circuit| circuit.reset());
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());

@@ -101,8 +101,12 @@ impl SiteStats {
         counts[SiteCount::Started as usize].saturating_sub(counts[ENDS].iter().sum())
     }
 
+    /// Starts all numbers at zero, but for the calls under way: those have begun, and will end.
     pub(crate) fn reset(&self) {
-        self.stats.reset();
+        self.stats.reset_but(|counts| {
+            let ended = counts[ENDS].iter().sum();
+            counts[SiteCount::Started as usize] = ended;
+        });
     }
 
     pub(crate) fn snapshot(&self) -> SiteSnapshot {
@@ -295,6 +299,21 @@ mod tests {
         assert_ne!(first, (0..3).map(|_| two.draw()).collect::<Vec<_>>());
         two.reseed(7);
         assert_eq!(first, (0..3).map(|_| two.draw()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_reset_keeps_the_calls_under_way() {
+        let stats = SiteStats::new(Name::from_static("site"));
+        (0..3).for_each(|_| stats.count(SiteCount::Started));
+        let end = || stats.conclude(stripe::current(), SiteCount::Succeeded, Sample::new(1));
+        end();
+        stats.reset();
+        let snapshot = stats.snapshot();
+        assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.succeeded), (2, 2, 0));
+        end();
+        end();
+        let snapshot = stats.snapshot();
+        assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.succeeded), (2, 0, 2));
     }
 
     #[test]

@@ -165,13 +165,17 @@ impl<const N: usize> Stats<N> {
     /// Starts all counters and latencies at zero again. Events that are being counted at this moment may fall on
     /// either side.
     pub(crate) fn reset(&self) {
+        self.reset_but(|_| {});
+    }
+
+    /// The same, except for what `keep` takes out of the counts that are forgotten.
+    pub(crate) fn reset_but(&self, keep: impl FnOnce(&mut [u64; N])) {
         let mut baseline = self.baseline.lock();
         // Before the buckets: a latency must not be counted from now on that its largest one did not raise.
         self.shards.iter().for_each(|shard| shard.max.store(0, Ordering::Release));
-        *baseline = Some(Box::new(Totals {
-            counts: std::array::from_fn(|which| self.sum(which)),
-            buckets: self.buckets(),
-        }));
+        let mut counts = std::array::from_fn(|which| self.sum(which));
+        keep(&mut counts);
+        *baseline = Some(Box::new(Totals { counts, buckets: self.buckets() }));
     }
 
     fn sum(&self, which: usize) -> u64 {

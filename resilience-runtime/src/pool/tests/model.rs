@@ -88,14 +88,17 @@ impl Model {
     }
 
     fn poll(&mut self, caller: usize) -> Option<Result<usize, ()>> {
-        Some(match self.handed.remove(&caller)? {
-            Handed::Connection(number) => {
-                self.in_use += 1;
-                Ok(number)
-            }
-            Handed::Creation => Ok(self.create()),
-            Handed::Refusal => Err(()),
-        })
+        let number = match self.handed.remove(&caller)? {
+            Handed::Connection(number) => number,
+            Handed::Creation if self.closed => return Some(Err(())),
+            Handed::Creation => match self.idle.pop() {
+                Some(number) => number,
+                None => return Some(Ok(self.create())),
+            },
+            Handed::Refusal => return Some(Err(())),
+        };
+        self.in_use += 1;
+        Some(Ok(number))
     }
 
     fn give_up(&mut self, caller: usize) {

@@ -110,8 +110,14 @@ async fn a_waiter_is_woken_once_and_only_for_its_turn() {
         let waker = Arc::clone(wakes).into();
         assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
+    let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Relaxed));
     drop(held);
-    assert_eq!(wakes.each_ref().map(|wakes| wakes.0.load(Relaxed)), [1, 0, 0]);
+    assert_eq!(woken(), [1, 0, 0]);
+    // Those who came while others waited left their wakers on arrival.
+    drop(now(waiters.remove(0)).unwrap());
+    assert_eq!(woken(), [1, 1, 0]);
+    drop(now(waiters.remove(0)).unwrap());
+    assert_eq!(woken(), [1, 1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -526,6 +532,53 @@ async fn the_circuit_is_told_of_every_creation_exactly_once() {
     check_slots(&pool);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_panics_before_it_returns_a_future_has_panicked_all_the_same() {
+    let (manager, circuit) = (Scripted::default(), Arc::new(Circuit::default()));
+    let gate = Arc::clone(&circuit) as Arc<dyn Gate>;
+    let pool = builder(&manager).circuit(gate).build().unwrap();
+    drop(pool.acquire().await.unwrap());
+    *manager.0.fault.lock() = Some(Fault::CheckPanicsAtOnce);
+    assert!(catch(pool.acquire()).await);
+    assert_eq!(pool.snapshot().closed.of(CloseReason::Panicked), 1);
+    *manager.0.fault.lock() = Some(Fault::CreatePanicsAtOnce);
+    assert!(catch(pool.acquire()).await);
+    assert_eq!(circuit.told.lock().last(), Some(&(7, GateOutcome::Panicked, None)));
+    let told = pool.snapshot();
+    assert_eq!((told.acquired, told.failed, told.cancelled, told.creations_failed), (1, 2, 0, 1));
+    check_slots(&pool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_it_is_asked_for_its_text_is_a_failure_like_others() {
+    struct Mute;
+
+    impl std::fmt::Debug for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("as told: {}", "no text");
+        }
+    }
+
+    struct Unlucky;
+
+    impl Manager for Unlucky {
+        type Connection = ();
+        type Error = Mute;
+
+        async fn create(&self) -> Result<(), Mute> {
+            Err(Mute)
+        }
+    }
+
+    let pool = ConnectionPool::builder("db", Unlucky).max_size(1).circuit(Arc::new(Circuit::default()));
+    let pool = pool.build().unwrap();
+    for calls in 1..3 {
+        assert!(catch(pool.acquire()).await);
+        let told = pool.snapshot();
+        assert_eq!((told.failed, told.creations_failed, told.creating), (calls, calls, 0));
+    }
+}
+
 /// Whether a future panics when it is polled.
 async fn catch<F: Future>(future: F) -> bool {
     let mut future = Box::pin(future);
@@ -583,6 +636,33 @@ async fn a_closed_pool_refuses_everybody_and_closes_what_comes_back() {
     drop((held, third));
     let snapshot = pool.snapshot();
     assert_eq!((snapshot.size(), snapshot.closed.of(CloseReason::PoolClosed)), (0, 2));
+    check_books(&pool, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_created_for_a_closed_pool_by_those_who_could_have() {
+    let manager = Scripted::default();
+    let pool = builder(&manager).max_size(2).create_retries(3).build().unwrap();
+    let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    let mut waiting = Box::pin(pool.acquire());
+    assert!(poll(&mut waiting).is_pending());
+    let [first, second] = held;
+    first.discard();
+    assert_eq!(pool.snapshot().creating, 1, "the right was handed over, and is not used yet");
+    drop(second.detach());
+    *manager.0.fault.lock() = Some(Fault::CreateFails);
+    let mut retrying = Box::pin(pool.acquire());
+    assert!(poll(&mut retrying).is_pending(), "failed, and waits for its next attempt");
+    *manager.0.fault.lock() = None;
+
+    let mut draining = Box::pin(pool.drain(secs(60)));
+    assert!(poll(&mut draining).is_pending());
+    pool.close();
+    for caller in [waiting, retrying] {
+        assert_eq!(kind(&caller.await.unwrap_err()), Some(ErrorKind::ShutDown));
+    }
+    assert_eq!(now(draining), 0);
+    assert_eq!(manager.0.creates.load(Relaxed), 3);
     check_books(&pool, 0);
 }
 
