@@ -72,7 +72,7 @@ async fn settings_from_code_beat_declarations_and_keep_the_entry() {
         assert_eq!(circuit.is_open(), expected);
     }
     let error = circuit.configure(circuit.settings().probes(0)).unwrap_err();
-    assert_eq!((error.key(), circuit.is_open()), ("probes", true));
+    assert_eq!((error.key, circuit.is_open()), ("probes", true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn reset_starts_the_numbers_of_pools_at_zero_and_leaves_what_is_in_them() 
     drop(pool.acquire().await.unwrap());
     workers.run(|| 1 + 1).await.unwrap();
     registry.reset();
-    let (pool, workers) = (pool.snapshot(), workers.snapshot());
+    let (pool, workers) = (pool.snapshot(), workers.stats());
     assert_eq!((pool.acquired, pool.created, pool.wait, pool.in_use), (0, 0, None, None));
     assert_eq!((pool.active, pool.idle, *connection), (1, 1, 7));
     assert_eq!((workers.completed, workers.wait, workers.run), (0, None, None));

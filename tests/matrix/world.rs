@@ -139,7 +139,8 @@ impl World {
 
     pub(crate) fn policy(&self) -> Policy {
         let make = || {
-            Policy::builder("matrix-policy")
+            Policy::builder()
+                .name("matrix-policy")
                 .circuit(self.circuit())
                 .bulkhead(self.bulkhead())
                 .rate_limit(self.limiter())
