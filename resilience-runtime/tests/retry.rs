@@ -72,7 +72,7 @@ async fn a_refusal_of_an_inner_primitive_is_not_retried() {
     let limiter = RateLimiter::new("x", Quota::per_second(1));
     let retry = doubling(3).build().unwrap();
     let call = || limiter.run(ready(Err::<(), _>("no")));
-    let error = retry.run(call).classify(CallError::class).await.unwrap_err();
+    let error = retry.run(call).classify(Classify::classify).await.unwrap_err();
     // The first attempt failed and was retried; the second was refused, and that was the end.
     assert!(matches!(error, CallError::Failed(CallError::Refused(_))), "{error:?}");
     assert_eq!(limiter.snapshot().refused, 1);

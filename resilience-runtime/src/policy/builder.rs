@@ -72,12 +72,32 @@ impl Policy {
         }
     }
 
-    /// Runs the operation, once for each attempt. Every error counts as transient unless
-    /// [`PolicyRun::classify`] says otherwise.
+    /// Runs the operation, once for each attempt.
+    ///
+    /// **Every** error counts as transient unless [`PolicyRun::classify`] says otherwise: also the refusal of another
+    /// primitive inside, and an error that implements [`Classify`](crate::Classify), which only the attribute finds by
+    /// itself. Add `.classify(Classify::classify)` for such errors, or `.classify(CallError::class)` where something is
+    /// nested in it and the error is not `Classify`.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives everything back and counts nothing but the cancellation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resilience_runtime::{CallError, Classified, Classify, Policy, RetrySettings};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), resilience_runtime::InvalidSettings> {
+    /// let policy = Policy::builder().retry(RetrySettings::new(3)).build()?;
+    /// let find = || async { Err::<(), _>(Classified::permanent("no such user")) };
+    ///
+    /// let answer = policy.run(find).classify(Classify::classify).await;
+    /// assert_eq!(answer, Err(CallError::Failed(Classified::permanent("no such user"))), "at the first attempt");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run<Op, Fut, T, E>(&self, operation: Op) -> PolicyRun<'_, Op, Fut, E>
     where
         Op: FnMut() -> Fut,
