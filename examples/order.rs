@@ -2,10 +2,13 @@
 //!
 //! The attribute's circuit sees every attempt. Here it stands outside the retry and sees whole calls: three attempts
 //! that fail count once, and a call that succeeds at its third attempt is a success.
+//!
+//! By itself a primitive takes every error for a failure, also the refusal of another one inside.
+//! `classify(Classify::classify)` tells them apart: a full bulkhead says nothing about the ledger.
 
 use std::{cell::Cell, time::Duration};
 
-use resilience_runtime::{Backoff, Bulkhead, CircuitBreaker, Jitter, Retry, Timeout};
+use resilience_runtime::{Backoff, Bulkhead, CircuitBreaker, Classify, Jitter, Retry, Timeout};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,13 +27,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             attempts.set(attempts.get() + 1);
             if attempts.get() == succeeds_at { Ok(attempts.get()) } else { Err("deadlock detected") }
         };
-        total.run(circuit.run(bulkhead.run(retry.run(|| attempt.run(body()))))).await
+        let retried = retry.run(|| attempt.run(body())).classify(Classify::classify);
+        total.run(circuit.run(bulkhead.run(retried)).classify(Classify::classify)).await
     };
 
     println!("A call that succeeds at its third attempt:");
     let answer = call(3).await.map_err(|error| error.to_string())?;
     println!("  attempt {answer} answers; the circuit counts {} failures", circuit.snapshot().failed);
     assert_eq!((answer, circuit.snapshot().succeeded, circuit.snapshot().failed), (3, 1, 0));
+
+    println!("A call for which there is no room:");
+    let permits: Vec<_> = std::iter::from_fn(|| bulkhead.try_acquire().ok()).collect();
+    println!("  {}", call(1).await.unwrap_err());
+    drop(permits);
+    println!("  the circuit counts {} failures", circuit.snapshot().failed);
+    assert_eq!((attempts.get(), circuit.snapshot().failed, circuit.snapshot().ignored), (0, 0, 1));
 
     println!("Two calls whose attempts all fail:");
     for _ in 0..2 {

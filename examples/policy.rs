@@ -25,7 +25,8 @@ impl Classify for StoreError {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Registered, the circuit shows up in health beside those of annotated functions.
     let circuit = registry().register_circuit(CircuitBreaker::builder("store").build()?)?;
-    let policy = Policy::builder("store")
+    let policy = Policy::builder()
+        .name("store")
         .circuit(circuit.clone())
         .bulkhead(Arc::new(Bulkhead::new("store", 8)?))
         .retry(RetrySettings::new(3).delay_ms(5))

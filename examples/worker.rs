@@ -39,13 +39,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("\nA job whose caller gives up keeps its thread until it really ends.");
     let late = tokio::time::timeout(Duration::from_millis(10), workers.run(|| hash("slow"))).await;
-    let abandoned = workers.snapshot().abandoned;
+    let abandoned = workers.stats().abandoned;
     println!("{abandoned} abandoned, room for {} more", workers.available_capacity());
     assert_eq!((late.is_err(), abandoned, workers.available_capacity()), (true, 1, 3));
 
     assert_eq!(workers.shutdown(Duration::from_secs(1)).await, 0, "all of them ended in time");
     println!("\n{}", registry().health());
-    let snapshot = workers.snapshot();
+    let snapshot = workers.stats();
     assert_eq!((snapshot.completed, snapshot.panicked, snapshot.refused), (5, 1, 2));
     Ok(())
 }

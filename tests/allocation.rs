@@ -260,7 +260,7 @@ allocates_nothing! {
     } => true,
     the_policy_without_the_attribute: {
         let circuit = CircuitBreaker::builder("by hand").build().expect("valid settings");
-        let policy = Policy::builder("by hand")
+        let policy = Policy::builder().name("by hand")
             .circuit(Arc::new(circuit))
             .retry(RetrySettings::new(2))
             .timeout(Duration::from_millis(500))

@@ -322,30 +322,21 @@ impl<E> CallError<E> {
 /// use resilience_runtime::CircuitBreaker;
 ///
 /// let error = CircuitBreaker::builder("api").window(0).build().unwrap_err();
-/// assert_eq!((error.key(), error.to_string()), ("window", "`window` must be at least 1".to_owned()));
+/// assert_eq!((error.key, error.to_string()), ("window", "`window` must be at least 1".to_owned()));
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ThisError)]
 #[error("`{key}` {reason}")]
+#[non_exhaustive]
 pub struct InvalidSettings {
-    key: &'static str,
-    reason: &'static str,
+    /// The attribute's key or the builder's setter.
+    pub key: &'static str,
+    /// What is wrong with its value.
+    pub reason: &'static str,
 }
 
 impl InvalidSettings {
     pub(crate) const fn new(key: &'static str, reason: &'static str) -> Self {
         Self { key, reason }
-    }
-
-    /// The attribute's key or the builder's setter.
-    #[must_use]
-    pub const fn key(&self) -> &'static str {
-        self.key
-    }
-
-    /// What is wrong with its value.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        self.reason
     }
 
     /// Fails the evaluation of a constant with the text of [`Display`](fmt::Display), which constants cannot format.

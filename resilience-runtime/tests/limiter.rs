@@ -286,7 +286,7 @@ fn bad_settings_are_refused_with_their_key() {
         (builder().per(Duration::MAX), "per"),
         (builder().settings(LimiterSettings::new(0)), "max"),
     ] {
-        assert_eq!(builder.build().unwrap_err().key(), key);
+        assert_eq!(builder.build().unwrap_err().key, key);
     }
     assert_eq!(builder().per(MS(100)).burst(3).build().unwrap().quota(), Quota::new(10, MS(100)).burst(3));
 }

@@ -72,7 +72,7 @@ async fn a_refusal_of_an_inner_primitive_is_not_retried() {
     let limiter = RateLimiter::new("x", Quota::per_second(1));
     let retry = doubling(3).build().unwrap();
     let call = || limiter.run(ready(Err::<(), _>("no")));
-    let error = retry.run(call).classify(CallError::class).await.unwrap_err();
+    let error = retry.run(call).classify(Classify::classify).await.unwrap_err();
     // The first attempt failed and was retried; the second was refused, and that was the end.
     assert!(matches!(error, CallError::Failed(CallError::Refused(_))), "{error:?}");
     assert_eq!(limiter.snapshot().refused, 1);
@@ -306,7 +306,7 @@ fn bad_settings_are_refused_with_their_key() {
         (Retry::builder().max_elapsed(Duration::ZERO), "max_elapsed"),
         (Retry::builder().settings(RetrySettings::new(1).delay_ms(0)), "delay"),
     ] {
-        assert_eq!(builder.build().unwrap_err().key(), key);
+        assert_eq!(builder.build().unwrap_err().key, key);
     }
 }
 

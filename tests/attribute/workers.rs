@@ -49,7 +49,7 @@ fn held(held: Held) -> Result<(), Error> {
 }
 
 fn snapshot(registry: &Registry, name: &str) -> WorkerSnapshot {
-    registry.worker_pool(name).expect("it is declared").snapshot()
+    registry.worker_pool(name).expect("it is declared").stats()
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -35,7 +35,7 @@ async fn an_open_circuit_degrades_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_a_critical_circuit_makes_it_unhealthy() {
+async fn only_a_critical_circuit_that_is_open_makes_it_unhealthy() {
     let registry = Registry::new();
     registry.scope(vital()).await.unwrap_err();
     assert_eq!(registry.health().status, HealthStatus::Unhealthy);
@@ -46,6 +46,8 @@ async fn only_a_critical_circuit_makes_it_unhealthy() {
         HealthStatus::Degraded,
         "an idle process stays in service for the probe"
     );
+    registry.circuit("vital").unwrap().force_open();
+    assert_eq!(registry.health().status, HealthStatus::Unhealthy);
     registry.circuit("vital").unwrap().close();
     assert_eq!(registry.health().status, HealthStatus::Healthy);
 }

@@ -126,3 +126,76 @@ async fn waiters_of_a_limiter_are_spaced_exactly_and_the_surplus_is_refused() {
     assert_eq!(turns, [0, 100, 200, 300]);
     assert_eq!(e.unwrap_err().refusal().kind(), ErrorKind::RateLimited);
 }
+
+mod nested {
+    //! Any other order: the primitives' own `run`, one inside the other.
+
+    use std::{cell::Cell, io, time::Duration};
+
+    use resilience_runtime::{
+        Bulkhead, CallError, CircuitBreaker, Classified, Classify, Policy, Retry, RetrySettings, Timeout,
+    };
+
+    const LIMIT: Timeout = Timeout::new(Duration::from_millis(10));
+
+    fn circuit() -> CircuitBreaker {
+        CircuitBreaker::builder("nested").failure_threshold(1).build().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_bulkhead_inside_says_nothing_about_the_dependency_however_deep_it_lies() {
+        let (circuit, bulkhead) = (circuit(), Bulkhead::new("nested", 1).unwrap());
+        let _held = bulkhead.try_acquire().unwrap();
+        let answer = async || Ok::<_, Classified<u8>>(());
+        let _ = circuit.run(bulkhead.run(answer())).classify(Classify::classify).await;
+        let _ = circuit.run(LIMIT.run(bulkhead.run(answer()))).classify(Classify::classify).await;
+        let answer = async || Ok::<_, io::Error>(());
+        let _ = circuit.run(bulkhead.run(answer())).classify(CallError::class).await;
+        let _ = circuit.run(LIMIT.run(bulkhead.run(answer()))).classify(CallError::class).await;
+        let counts = circuit.snapshot();
+        assert_eq!((counts.ignored, counts.failed, circuit.is_closed()), (4, 0, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_inside_is_a_failure() {
+        for by_the_error in [true, false] {
+            let circuit = circuit();
+            let run = circuit.run(LIMIT.run(std::future::pending::<io::Result<()>>()));
+            let answer = if by_the_error {
+                run.classify(Classify::classify).await
+            } else {
+                run.classify(CallError::class).await
+            };
+            assert!(answer.is_err() && circuit.is_open());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_inside_is_not_retried_and_an_error_as_it_says() {
+        let bulkhead = Bulkhead::new("nested", 1).unwrap();
+        let attempts = Cell::new(0);
+        let operation = async |answer: Result<(), Classified<u8>>| {
+            attempts.set(attempts.get() + 1);
+            bulkhead.run(async { answer }).await
+        };
+        let retry = Retry::new(2);
+        let policy = Policy::builder().retry(RetrySettings::new(2)).build().unwrap();
+        for (answer, made) in [(Classified::permanent(1), 1), (Classified::transient(1), 3)] {
+            let _ = retry.run(|| operation(Err(answer))).classify(Classify::classify).await;
+            assert_eq!(attempts.replace(0), made);
+            let _ = policy.run(|| operation(Err(answer))).classify(Classify::classify).await;
+            assert_eq!(attempts.replace(0), made);
+        }
+        let _held = bulkhead.try_acquire().unwrap();
+        let _ = retry.run(|| operation(Ok(()))).classify(Classify::classify).await;
+        assert_eq!(attempts.replace(0), 1);
+        let _ = policy.run(|| operation(Ok(()))).classify(Classify::classify).await;
+        assert_eq!(attempts.replace(0), 1);
+    }
+
+    #[test]
+    fn a_text_is_an_error_of_which_nothing_is_known() {
+        let error: CallError<&str> = CallError::Failed("reset");
+        assert_eq!(error.classify(), resilience_runtime::ErrorClass::Transient);
+    }
+}

@@ -3,7 +3,8 @@
 use std::{cell::Cell, sync::Arc, time::Duration};
 
 use resilience_runtime::{
-    Bulkhead, CallError, CircuitBreaker, CircuitState, Policy, ResilienceError, RetrySettings,
+    Bulkhead, CallError, CircuitBreaker, CircuitState, InvalidSettings, Policy, ResilienceError,
+    RetrySettings, policy::PolicyBuilder,
 };
 
 fn bulkhead(max: usize) -> Arc<Bulkhead> {
@@ -13,7 +14,7 @@ fn bulkhead(max: usize) -> Arc<Bulkhead> {
 #[tokio::test]
 async fn a_run_that_is_never_polled_has_called_nothing_and_holds_nothing() {
     let bulkhead = bulkhead(1);
-    let policy = Policy::builder("by hand").bulkhead(bulkhead.clone()).build().unwrap();
+    let policy = Policy::builder().bulkhead(bulkhead.clone()).build().unwrap();
     let idle = policy.run(async || Ok::<_, ()>(()));
     assert_eq!((bulkhead.in_flight(), policy.snapshot().calls), (0, 0));
     assert_eq!(policy.run(async || Ok::<_, ()>(7)).await, Ok(7), "the idle run does not stand in the way");
@@ -28,7 +29,8 @@ async fn a_run_goes_through_everything_the_policy_names() {
     let circuit = Arc::new(
         CircuitBreaker::builder("api").failure_threshold(3).open(Duration::from_secs(9)).build().unwrap(),
     );
-    let policy = Policy::builder("by hand")
+    let policy = Policy::builder()
+        .name("by hand")
         .circuit(circuit.clone())
         .bulkhead(bulkhead.clone())
         .retry(RetrySettings::new(5))
@@ -57,9 +59,24 @@ async fn a_run_goes_through_everything_the_policy_names() {
 }
 
 #[tokio::test]
+async fn a_policy_without_a_name_takes_that_of_its_circuit() {
+    let circuit = Arc::new(CircuitBreaker::builder("api").build().unwrap());
+    let name = |policy: PolicyBuilder| policy.build().unwrap().snapshot().name.to_string();
+    assert_eq!(name(Policy::builder()), "policy");
+    assert_eq!(name(Policy::builder().circuit(circuit.clone())), "api");
+    assert_eq!(name(Policy::builder().name("fetch").circuit(circuit)), "fetch");
+}
+
+#[test]
+fn invalid_settings_can_be_matched() {
+    let error = Policy::builder().timeout(Duration::ZERO).build().unwrap_err();
+    assert!(matches!(error, InvalidSettings { key: "timeout", reason: "must be longer than zero", .. }));
+}
+
+#[tokio::test]
 #[should_panic(expected = "polled after it has answered")]
 async fn a_run_answers_once() {
-    let policy = Policy::builder("by hand").build().unwrap();
+    let policy = Policy::builder().build().unwrap();
     let mut run = std::pin::pin!(policy.run(async || Ok::<_, ()>(())));
     assert_eq!(run.as_mut().await, Ok(()));
     let _ = run.await;

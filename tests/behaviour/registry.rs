@@ -1,9 +1,13 @@
 //! The registry: declared names, lookup, scopes, conflicts, events, shutdown.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use resilience_runtime::{
-    CircuitBreaker, CircuitState, ErrorClass, ErrorKind, Event, Registry, registry, resilient,
+    CircuitBreaker, CircuitState, ConnectionPool, ErrorClass, ErrorKind, Event, Manager, Registry,
+    WorkerPool, registry, resilient,
 };
 
 use crate::error::TestError;
@@ -68,7 +72,7 @@ async fn settings_from_code_beat_declarations_and_keep_the_entry() {
         assert_eq!(circuit.is_open(), expected);
     }
     let error = circuit.configure(circuit.settings().probes(0)).unwrap_err();
-    assert_eq!((error.key(), circuit.is_open()), ("probes", true));
+    assert_eq!((error.key, circuit.is_open()), ("probes", true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,6 +169,56 @@ async fn reset_closes_circuits_and_starts_the_numbers_at_zero() {
     assert_eq!((site.calls, site.failed, site.latency), (0, 0, None));
 }
 
+struct Numbers;
+
+impl Manager for Numbers {
+    type Connection = u8;
+    type Error = std::convert::Infallible;
+
+    async fn create(&self) -> Result<u8, Self::Error> {
+        Ok(7)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_starts_the_numbers_of_pools_at_zero_and_leaves_what_is_in_them() {
+    let registry = Registry::new();
+    let pool = registry.register_pool(ConnectionPool::builder("numbers", Numbers).build().unwrap()).unwrap();
+    let workers =
+        registry.register_worker_pool(WorkerPool::builder("sums").threads(1).build().unwrap()).unwrap();
+    let connection = pool.acquire().await.unwrap();
+    drop(pool.acquire().await.unwrap());
+    workers.run(|| 1 + 1).await.unwrap();
+    registry.reset();
+    let (pool, workers) = (pool.snapshot(), workers.stats());
+    assert_eq!((pool.acquired, pool.created, pool.wait, pool.in_use), (0, 0, None, None));
+    assert_eq!((pool.active, pool.idle, *connection), (1, 1, 7));
+    assert_eq!((workers.completed, workers.wait, workers.run), (0, None, None));
+}
+
+#[resilient(
+    circuit(name = "overdrawn", failure_rate = 1.0, window = 100_000, min_calls = 100_000),
+    retry(max = 3, delay_ms = 1, jitter = "none")
+)]
+async fn overdrawn(attempts: &AtomicU32) -> Result<(), TestError> {
+    attempts.fetch_add(1, Ordering::Relaxed);
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_fills_the_retry_budgets() {
+    let (registry, attempts) = (Registry::new(), AtomicU32::new(0));
+    for _ in 0..500 {
+        registry.scope(overdrawn(&attempts)).await.unwrap_err();
+    }
+    assert!(attempts.swap(0, Ordering::Relaxed) < 2_000, "the budget is used up");
+    registry.reset();
+    for _ in 0..10 {
+        registry.scope(overdrawn(&attempts)).await.unwrap_err();
+    }
+    assert_eq!(attempts.into_inner(), 40, "all of them, as in a new registry");
+}
+
 #[resilient(bulkhead(max = 1, queue = 1, wait_ms = 60_000, name = "slow"))]
 async fn slow() -> Result<(), TestError> {
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -191,6 +245,38 @@ async fn shutdown_refuses_new_calls_and_waits_for_running_ones() {
     assert!(ended && result.is_ok());
 }
 
+#[test]
+fn a_registry_at_rest_shuts_down_without_a_timer() {
+    let registry = Registry::new();
+    let mut shutdown = tokio_test::task::spawn(registry.shutdown(Duration::from_secs(60)));
+    assert!(shutdown.poll().is_pending(), "it looks twice");
+    assert!(shutdown.is_woken());
+    assert!(tokio_test::assert_ready!(shutdown.poll()), "nothing was under way");
+}
+
+#[resilient(rate_limit(max = 1, per_ms = 1_000, wait_ms = 60_000))]
+async fn limited() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[resilient(circuit = "backing off", retry(max = 1, delay_ms = 1_000, jitter = "none"))]
+async fn backs_off() -> Result<(), TestError> {
+    Err(TestError::Failed(ErrorClass::Transient))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_answers_a_backoff_and_lets_a_turn_come() {
+    let registry = Registry::new();
+    registry.scope(limited()).await.unwrap();
+    let (turn, backoff, ended) = tokio::join!(
+        registry.scope(limited()),
+        registry.scope(backs_off()),
+        registry.shutdown(Duration::from_secs(60))
+    );
+    assert!(turn.is_ok() && ended);
+    assert_eq!(backoff.unwrap_err().refusal().kind(), ErrorKind::ShutDown);
+}
+
 #[tokio::test(start_paused = true)]
 async fn circuits_registered_later_draw_from_the_seed_as_well() {
     let open_times = |seed| async move {
@@ -209,4 +295,25 @@ async fn circuits_registered_later_draw_from_the_seed_as_well() {
     };
     assert_eq!(open_times(7).await, open_times(7).await);
     assert_ne!(open_times(7).await, open_times(8).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pools_registered_later_draw_from_the_seed_as_well() {
+    let lifetime = |seed| async move {
+        let registry = Registry::new().jitter_seed(seed);
+        let pool = ConnectionPool::builder("registered later", Numbers)
+            .max_lifetime(Duration::from_secs(1))
+            .build()
+            .unwrap();
+        let pool = registry.register_pool(pool).unwrap();
+        drop(pool.acquire().await.unwrap());
+        let (mut upkeep, created) = (tokio_test::task::spawn(pool.maintain()), tokio::time::Instant::now());
+        while pool.snapshot().idle > 0 {
+            assert!(upkeep.poll().is_pending());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        created.elapsed()
+    };
+    assert_eq!(lifetime(7).await, lifetime(7).await);
+    assert_ne!(lifetime(7).await, lifetime(8).await);
 }

@@ -101,7 +101,7 @@ async fn case(scenario: &Scenario, weather: &Weather, fault: Fault) -> Trace {
     let world = Rc::new(World::new());
     script(0, false, None);
     assert_eq!(works(scenario, &world).await, End::Answered(true), "the first call");
-    world.registry.reset();
+    world.reset();
     world.bring(weather).await;
     let before = world.books();
     let planted = if let Fault::Panic(point, time) = fault { Some((point, time)) } else { None };

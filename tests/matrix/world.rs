@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::Future,
     pin::pin,
     sync::{
@@ -77,6 +77,8 @@ pub(crate) struct World {
     workers: OnceCell<Arc<WorkerPool>>,
     gate: Arc<Gate>,
     held: RefCell<Vec<Box<dyn Any>>>,
+    /// Connections that the pool had when the numbers began.
+    kept: Cell<u64>,
 }
 
 impl World {
@@ -95,7 +97,14 @@ impl World {
             workers: OnceCell::new(),
             gate: Arc::default(),
             held: RefCell::default(),
+            kept: Cell::new(0),
         }
+    }
+
+    /// Begins all numbers anew.
+    pub(crate) fn reset(&self) {
+        self.kept.set(self.registry.pools().iter().map(|pool| pool.snapshot().idle as u64).sum());
+        self.registry.reset();
     }
 
     /// A circuit with a rule of the user's own.
@@ -139,7 +148,8 @@ impl World {
 
     pub(crate) fn policy(&self) -> Policy {
         let make = || {
-            Policy::builder("matrix-policy")
+            Policy::builder()
+                .name("matrix-policy")
                 .circuit(self.circuit())
                 .bulkhead(self.bulkhead())
                 .rate_limit(self.limiter())
@@ -326,7 +336,7 @@ impl World {
         }
         for it in pools {
             assert_eq!((it.active, it.creating, it.waiting), (0, 0, 0), "{it:?}");
-            assert_eq!(it.created, it.idle as u64 + it.closed.total(), "{it:?}");
+            assert_eq!(self.kept.get() + it.created, it.idle as u64 + it.closed.total(), "{it:?}");
         }
         for it in workers {
             assert_eq!((it.running, it.queued, it.abandoned, it.available), (0, 0, 0, 2), "{it:?}");

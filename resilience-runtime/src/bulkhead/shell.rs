@@ -59,7 +59,7 @@ impl Bulkhead {
     /// use resilience_runtime::Bulkhead;
     ///
     /// assert_eq!(Bulkhead::new("db", 10)?.available(), 10);
-    /// assert_eq!(Bulkhead::new("db", 0).unwrap_err().key(), "max");
+    /// assert_eq!(Bulkhead::new("db", 0).unwrap_err().key, "max");
     /// # Ok::<_, resilience_runtime::InvalidSettings>(())
     /// ```
     pub fn new(name: impl Into<Name>, max: usize) -> Result<Self, InvalidSettings> {

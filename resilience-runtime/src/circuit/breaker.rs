@@ -206,13 +206,36 @@ impl CircuitBreaker {
         Permit::acquire_owned(self.clone())
     }
 
-    /// Runs a future if the circuit lets it through, which is asked at the first poll. Every error counts as a
-    /// failure unless [`CircuitRun::classify`] says otherwise.
+    /// Runs a future if the circuit lets it through, which is asked at the first poll.
+    ///
+    /// **Every** error counts as a failure unless [`CircuitRun::classify`] says otherwise: also the refusal of another
+    /// primitive inside, which says nothing about the dependency. Where something is nested in it, or the error knows
+    /// what it means, add `.classify(Classify::classify)`, or `.classify(CallError::class)` for errors that are not
+    /// [`Classify`](crate::Classify).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives its permit back and counts nothing but the cancellation. A panic of the inner
     /// future counts as a failure and goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resilience_runtime::{Bulkhead, CircuitBreaker, Classify};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let circuit = CircuitBreaker::builder("db").failure_threshold(1).build()?;
+    /// let bulkhead = Bulkhead::new("db", 1)?;
+    /// let permit = bulkhead.try_acquire()?;
+    ///
+    /// let query = async { Ok::<_, std::io::Error>(3) };
+    /// let answer = circuit.run(bulkhead.run(query)).classify(Classify::classify).await;
+    /// assert!(answer.is_err() && circuit.is_closed());
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn run<Fut: Future>(&self, future: Fut) -> CircuitRun<'_, Fut> {
         CircuitRun::new(self, future)
     }

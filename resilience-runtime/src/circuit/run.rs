@@ -49,6 +49,9 @@ impl<'a, Fut> CircuitRun<'a, Fut> {
 
     /// Judges errors by this function instead of taking all of them for transient. It is called once, for the error
     /// the future answers with.
+    ///
+    /// [`Classify::classify`](crate::Classify::classify) is such a function for errors that implement it and for the
+    /// answers of other primitives that hold one; [`CallError::class`] is one for the answers that hold any other error.
     pub fn classify<E, C: FnMut(&E) -> ErrorClass>(self, classify: C) -> CircuitRun<'a, Fut, By<C>> {
         CircuitRun { circuit: self.circuit, future: self.future, classify: By(classify), guard: self.guard }
     }

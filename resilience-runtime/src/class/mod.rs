@@ -75,7 +75,8 @@ impl ErrorClass {
 
 /// Implemented by error types that know what they mean. Opt-in: without it an error is transient.
 ///
-/// The attribute finds it by itself; see [`ErrorClass`] for an example.
+/// The attribute finds it by itself; a primitive's own `run` is told by `.classify(Classify::classify)`. See
+/// [`ErrorClass`] for an example.
 pub trait Classify {
     /// The class of this error.
     fn classify(&self) -> ErrorClass;
@@ -94,17 +95,55 @@ impl Classify for ResilienceError {
 }
 
 impl<E: Classify> Classify for CallError<E> {
+    /// The answer of another primitive inside: the error as it says itself, a timeout as transient, any other refusal
+    /// as neutral, however deep the primitives are nested.
     fn classify(&self) -> ErrorClass {
-        self.inner().map_or_else(|| self.class(), Classify::classify)
+        match self {
+            Self::Refused(refusal) => refusal.classify(),
+            Self::Failed(error) | Self::RetriesExhausted { last: error, .. } => error.classify(),
+        }
     }
 }
 
-impl<E> CallError<E> {
-    /// What this means to an outer retry: a refusal is [`ErrorClass::Ignored`], everything else may pass.
+impl<E: Error + 'static> CallError<E> {
+    /// The same for errors that are not [`Classify`]: a refusal at any depth is [`ErrorClass::Ignored`], everything else
+    /// may pass.
     ///
-    /// It asks nothing of `E`; where `E` is [`Classify`], so is this type.
+    /// # Examples
+    ///
+    /// A full bulkhead says nothing about the dependency that the circuit watches:
+    ///
+    /// ```
+    /// use resilience_runtime::{Bulkhead, CallError, CircuitBreaker};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let circuit = CircuitBreaker::builder("db").failure_threshold(1).build()?;
+    /// let bulkhead = Bulkhead::new("db", 1)?;
+    /// let permit = bulkhead.try_acquire()?;
+    ///
+    /// let query = async { Ok::<_, std::fmt::Error>(3) };
+    /// assert!(circuit.run(bulkhead.run(query)).classify(CallError::class).await.is_err());
+    /// assert!(circuit.is_closed());
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn class(&self) -> ErrorClass {
-        self.refusal().map_or(ErrorClass::Transient, Classify::classify)
+        ErrorClass::of_chain(self)
+    }
+}
+
+/// A text is an error of which nothing is known.
+impl Classify for str {
+    fn classify(&self) -> ErrorClass {
+        ErrorClass::Transient
+    }
+}
+
+impl Classify for String {
+    fn classify(&self) -> ErrorClass {
+        (**self).classify()
     }
 }
 
@@ -237,8 +276,8 @@ mod tests {
     #[test]
     fn a_call_error_is_judged_by_what_it_holds() {
         let open = ResilienceError::CircuitOpen { circuit: Name::from_static("a"), retry_after: None };
-        assert_eq!(CallError::<()>::Refused(open.clone()).class(), ErrorClass::Ignored);
-        assert_eq!(CallError::Failed(()).class(), ErrorClass::Transient);
+        assert_eq!(CallError::<fmt::Error>::Refused(open.clone()).class(), ErrorClass::Ignored);
+        assert_eq!(CallError::Failed(fmt::Error).class(), ErrorClass::Transient);
         let last = Classified::permanent(());
         assert_eq!(CallError::RetriesExhausted { attempts: 2, last }.classify(), ErrorClass::Permanent);
         assert_eq!(CallError::<Classified<()>>::Refused(open).classify(), ErrorClass::Ignored);

@@ -99,7 +99,7 @@ impl Registry {
             limiters: self.limiters().iter().map(|limiter| limiter.snapshot()).collect(),
             timeouts: self.timeouts(),
             pools: self.pools().iter().map(|pool| pool.snapshot()).collect(),
-            workers: self.worker_pools().iter().map(|workers| workers.snapshot()).collect(),
+            workers: self.worker_pools().iter().map(|workers| workers.stats()).collect(),
             conflicts: self.conflicts(),
             dynamic_names: self.dynamic_names(),
         }

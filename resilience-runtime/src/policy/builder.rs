@@ -34,7 +34,7 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let circuit = Arc::new(CircuitBreaker::builder("api").build()?);
-/// let policy = Policy::builder("fetch")
+/// let policy = Policy::builder().name("fetch")
 ///     .circuit(circuit.clone())
 ///     .retry(RetrySettings::new(2).delay_ms(1))
 ///     .timeout(Duration::from_millis(500))
@@ -57,10 +57,10 @@ use crate::{
 pub struct Policy(Arc<Handles>);
 
 impl Policy {
-    /// A policy of this name, which so far only measures.
-    pub fn builder(name: impl Into<Name>) -> PolicyBuilder {
+    /// A policy that so far only measures.
+    pub const fn builder() -> PolicyBuilder {
         PolicyBuilder {
-            name: name.into(),
+            name: None,
             circuit: None,
             bulkhead: None,
             limiter: None,
@@ -72,12 +72,32 @@ impl Policy {
         }
     }
 
-    /// Runs the operation, once for each attempt. Every error counts as transient unless
-    /// [`PolicyRun::classify`] says otherwise.
+    /// Runs the operation, once for each attempt.
+    ///
+    /// **Every** error counts as transient unless [`PolicyRun::classify`] says otherwise: also the refusal of another
+    /// primitive inside, and an error that implements [`Classify`](crate::Classify), which only the attribute finds by
+    /// itself. Add `.classify(Classify::classify)` for such errors, or `.classify(CallError::class)` where something is
+    /// nested in it and the error is not `Classify`.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives everything back and counts nothing but the cancellation.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use resilience_runtime::{CallError, Classified, Classify, Policy, RetrySettings};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), resilience_runtime::InvalidSettings> {
+    /// let policy = Policy::builder().retry(RetrySettings::new(3)).build()?;
+    /// let find = || async { Err::<(), _>(Classified::permanent("no such user")) };
+    ///
+    /// let answer = policy.run(find).classify(Classify::classify).await;
+    /// assert_eq!(answer, Err(CallError::Failed(Classified::permanent("no such user"))), "at the first attempt");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run<Op, Fut, T, E>(&self, operation: Op) -> PolicyRun<'_, Op, Fut, E>
     where
         Op: FnMut() -> Fut,
@@ -97,7 +117,7 @@ impl Policy {
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct PolicyBuilder {
-    name: Name,
+    name: Option<Name>,
     circuit: Option<Arc<CircuitBreaker>>,
     bulkhead: Option<Arc<Bulkhead>>,
     limiter: Option<Arc<RateLimiter>>,
@@ -109,6 +129,12 @@ pub struct PolicyBuilder {
 }
 
 impl PolicyBuilder {
+    /// The name that timeouts and snapshots carry. Default: that of the circuit, or `policy`.
+    pub fn name(mut self, name: impl Into<Name>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Goes through this circuit.
     pub fn circuit(mut self, circuit: Arc<CircuitBreaker>) -> Self {
         self.circuit = Some(circuit);
@@ -171,6 +197,7 @@ impl PolicyBuilder {
             BudgetRule::Share(share) => Some(Arc::new(RetryBudget::new(share))),
             BudgetRule::Unlimited => None,
         };
+        let name = self.name.or_else(|| self.circuit.as_ref().map(|circuit| circuit.label().clone()));
         let seed = self.jitter_seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Ok(Policy(Arc::new(Handles {
             budget: self.budget.clone().or_else(own_budget),
@@ -182,7 +209,7 @@ impl PolicyBuilder {
             retry: self.retry,
             timeout: self.timeout,
             total_timeout: self.total_timeout,
-            stats: Arc::new(SiteStats::new(self.name)),
+            stats: Arc::new(SiteStats::new(name.unwrap_or(UNNAMED))),
             bus: Bus::default(),
             lifecycle: Arc::new(Lifecycle::default()),
             random: Arc::new(Random::new(seed)),
@@ -194,3 +221,6 @@ impl PolicyBuilder {
         crate::settings::timeout_problem(self.timeout, self.total_timeout)
     }
 }
+
+/// What a policy is called that has neither a name nor a circuit.
+const UNNAMED: Name = Name::from_static("policy");

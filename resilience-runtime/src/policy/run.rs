@@ -48,6 +48,9 @@ impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
     }
 
     /// Judges errors by this function instead of taking all of them for transient.
+    ///
+    /// [`Classify::classify`](crate::Classify::classify) is such a function for errors that implement it and for the
+    /// answers of other primitives that hold one; [`CallError::class`] is one for the answers that hold any other error.
     pub fn classify<C: FnMut(&E) -> ErrorClass>(self, classify: C) -> PolicyRun<'p, Op, Fut, E, C> {
         PolicyRun {
             handles: self.handles,

@@ -45,6 +45,12 @@ pub trait AnyPool: fmt::Debug + Send + Sync + 'static {
     /// [`InvalidSettings`] if the size is out of its range.
     fn resize(&self, max_size: usize) -> Result<(), InvalidSettings>;
 
+    /// See [`ConnectionPool::reset`].
+    fn reset(&self);
+
+    /// See [`ConnectionPool::reseed`].
+    fn reseed(&self, seed: u64);
+
     /// See [`ConnectionPool::close`].
     fn close(&self);
 
@@ -69,6 +75,14 @@ impl<M: Manager> AnyPool for ConnectionPool<M> {
 
     fn resize(&self, max_size: usize) -> Result<(), InvalidSettings> {
         self.resize(max_size)
+    }
+
+    fn reset(&self) {
+        self.reset();
+    }
+
+    fn reseed(&self, seed: u64) {
+        self.reseed(seed);
     }
 
     fn close(&self) {

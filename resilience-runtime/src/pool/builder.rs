@@ -76,7 +76,6 @@ impl<M: Manager> ConnectionPoolBuilder<M> {
                 create_retries: 2,
                 create_backoff: DEFAULT_BACKOFF,
                 circuit: None,
-                seed: 0,
             },
             seed: None,
         }
@@ -209,12 +208,12 @@ impl<M: Manager> ConnectionPoolBuilder<M> {
     ///
     /// [`InvalidSettings`] if a value is out of its range or contradicts another.
     pub fn build(self) -> Result<ConnectionPool<M>, InvalidSettings> {
-        let Self { name, manager, hooks, limits, mut settings, seed } = self;
+        let Self { name, manager, hooks, limits, settings, seed } = self;
         if let Some(problem) = problem(&limits, &settings) {
             return Err(problem);
         }
-        settings.seed = seed.unwrap_or_else(|| fastrand::u64(..));
-        Ok(ConnectionPool::new(Shared::new(name, manager, hooks, limits, settings)))
+        let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+        Ok(ConnectionPool::new(Shared::new(name, manager, hooks, limits, settings, seed)))
     }
 }
 

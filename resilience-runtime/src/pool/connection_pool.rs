@@ -189,6 +189,17 @@ impl<M: Manager> ConnectionPool<M> {
         Ok(())
     }
 
+    /// Starts all counters and latencies at zero again. Connections and callers are not touched.
+    pub fn reset(&self) {
+        self.0.calls.reset();
+        self.0.closed.reset();
+    }
+
+    /// Draws lifetimes and delays from this seed from now on, as a registry does that was given one.
+    pub fn reseed(&self, seed: u64) {
+        self.0.reseed(seed);
+    }
+
     /// Closes the pool: idle connections at once, those in use when they come back. Callers that wait, and all that
     /// come, are refused.
     pub fn close(&self) {

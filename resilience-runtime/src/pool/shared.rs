@@ -33,6 +33,7 @@ pub(super) struct Shared<M: Manager> {
     /// The last caller had to wait, so the next one is likely to.
     pub(super) crowded: AtomicBool,
     next_id: AtomicU64,
+    seed: AtomicU64,
     /// Random numbers drawn so far.
     drawn: AtomicU64,
     /// The last connection of a pool that was ended is closed.
@@ -62,7 +63,6 @@ pub(super) struct Settings {
     pub(super) create_retries: u32,
     pub(super) create_backoff: Backoff,
     pub(super) circuit: Option<Arc<dyn Gate>>,
-    pub(super) seed: u64,
 }
 
 /// The counters of [`Shared::calls`].
@@ -84,6 +84,7 @@ impl<M: Manager> Shared<M> {
         hooks: Hooks<M>,
         limits: Limits,
         settings: Settings,
+        seed: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
             #[cfg(feature = "rt")]
@@ -97,6 +98,7 @@ impl<M: Manager> Shared<M> {
             state: Mutex::new(State::new(limits)),
             crowded: AtomicBool::new(false),
             next_id: AtomicU64::new(0),
+            seed: AtomicU64::new(seed),
             drawn: AtomicU64::new(0),
             ended: Notify::new(),
             keeper: tokio::sync::Mutex::new(()),
@@ -288,7 +290,12 @@ impl<M: Manager> Shared<M> {
     /// A random number in [0, 1); the sequence is the same for the same seed.
     fn random(&self) -> f64 {
         let drawn = self.drawn.fetch_add(1, Ordering::Relaxed);
-        fastrand::Rng::with_seed(self.settings.seed.wrapping_add(drawn)).f64()
+        fastrand::Rng::with_seed(self.seed.load(Ordering::Relaxed).wrapping_add(drawn)).f64()
+    }
+
+    pub(super) fn reseed(&self, seed: u64) {
+        self.seed.store(seed, Ordering::Relaxed);
+        self.drawn.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn shut_down(&self) -> ResilienceError {

@@ -9,8 +9,9 @@ use crate::{name::Name, stats::Latency};
 
 /// A connection pool at one moment. The sizes are of one moment; the counters may be a few calls ahead of them.
 ///
-/// At rest, `created` is `idle + active + closed.total()`, and every call is counted once in `acquired`, `refused`,
-/// `failed` or `cancelled`.
+/// The counters begin with the pool, or with its last [`reset`](super::ConnectionPool::reset). At rest, every call is
+/// counted once in `acquired`, `refused`, `failed` or `cancelled`, and in a pool that was never reset `created` is
+/// `idle + active + closed.total()`.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

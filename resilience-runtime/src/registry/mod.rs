@@ -18,6 +18,7 @@ use std::{
     future::Future,
     hash::{BuildHasher, RandomState},
     sync::{Arc, OnceLock},
+    task::Poll,
     time::Duration,
 };
 
@@ -42,6 +43,7 @@ use crate::{
     retry::RetryBudget,
     settings::Declaration,
     stats::{Directory, TimeoutSnapshot, TimeoutStats},
+    sync::Mutex,
     worker::WorkerPool,
 };
 
@@ -84,6 +86,8 @@ pub(crate) struct Inner {
     bus: Bus,
     lifecycle: Arc<Lifecycle>,
     random: Arc<Random>,
+    /// The seed that was asked for, if one was.
+    seed: Mutex<Option<u64>>,
     declared: Declarations,
     /// By the address of the declaration, which is static.
     sites: DashMap<usize, Arc<SiteEntry>>,
@@ -105,6 +109,7 @@ impl Registry {
             bus: Bus::default(),
             lifecycle: Arc::default(),
             random: Arc::new(Random::new(RandomState::new().hash_one(0))),
+            seed: Mutex::new(None),
             declared: Declarations::collect(),
             sites: DashMap::new(),
             circuits: Named::of("circuit"),
@@ -166,12 +171,15 @@ impl Registry {
     }
 
     /// Draws jitter from this seed from now on: with paused time, every delay is the same in every run.
+    ///
+    /// It holds for everything in the registry, whenever that is declared or registered, and in place of the seeds that
+    /// circuits and pools were built with.
     #[must_use]
     pub fn jitter_seed(self, seed: u64) -> Self {
+        *self.0.seed.lock() = Some(seed);
         self.0.random.reseed(seed);
-        for circuit in self.circuits() {
-            circuit.reseed(seed);
-        }
+        self.circuits().iter().for_each(|circuit| circuit.reseed(seed));
+        self.pools().iter().for_each(|pool| pool.reseed(seed));
         self
     }
 
@@ -218,7 +226,7 @@ impl Registry {
         self.0.limiters.all()
     }
 
-    /// Adds a circuit of the program's own. From now on it draws its jitter from the registry's seed.
+    /// Adds a circuit of the program's own.
     ///
     /// # Errors
     ///
@@ -231,7 +239,9 @@ impl Registry {
         let circuit = Arc::new(circuit);
         self.0.circuits.register(circuit.name(), circuit.clone())?;
         circuit.attach(self.0.bus.clone());
-        circuit.reseed(self.0.random.seed());
+        if let Some(seed) = *self.0.seed.lock() {
+            circuit.reseed(seed);
+        }
         Ok(circuit)
     }
 
@@ -286,6 +296,9 @@ impl Registry {
     ) -> Result<Arc<ConnectionPool<M>>, AlreadyRegistered> {
         let pool = Arc::new(pool);
         self.0.pools.register(pool.name(), pool.clone())?;
+        if let Some(seed) = *self.0.seed.lock() {
+            pool.reseed(seed);
+        }
         Ok(pool)
     }
 
@@ -351,25 +364,38 @@ impl Registry {
         self.0.bus.subscribe(self.conflicts().into_iter().map(Event::Conflict))
     }
 
-    /// Closes all circuits, forgets what they counted, and starts all numbers of circuits, bulkheads, limiters, timeouts
-    /// and annotated functions at zero. Calls under way go on and stay counted as such; their results come too late to
-    /// count for the circuits. Pools, worker pools and retry budgets keep their numbers.
+    /// Closes all circuits, forgets what they counted, fills limiters and retry budgets, and starts all numbers at
+    /// zero. Calls under way go on and stay counted as such; their results come too late to count for the circuits.
+    /// Pools keep their connections, worker pools their jobs.
     pub fn reset(&self) {
         self.circuits().iter().for_each(|circuit| circuit.reset());
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.reset());
         self.limiters().iter().for_each(|limiter| limiter.reset());
+        self.0.budgets.all().iter().for_each(|budget| budget.reset());
         self.0.timeouts.all().iter().for_each(|timeout| timeout.reset());
+        self.pools().iter().for_each(|pool| pool.reset());
+        self.worker_pools().iter().for_each(|workers| workers.reset());
         self.0.sites.iter().for_each(|site| site.stats.reset());
     }
 
     /// Refuses new calls, waits until those under way have ended, then closes pools and worker pools; at most for
     /// `wait` in all. There is no way back.
     ///
+    /// Attempts under way run to their end. A call that waits is answered with
+    /// [`ShutDown`](crate::ResilienceError::ShutDown): at once if it waits in a bulkhead's queue, at its next attempt
+    /// if it waits for its backoff. One that waits for its turn at a rate limiter still runs when that comes, unless
+    /// there is a bulkhead behind it.
+    ///
     /// Returns whether everything ended in time: every call, every connection given back, every job.
     ///
     /// # Cancel safety
     ///
     /// New calls stay refused when the future is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if there is something to wait for: a call, a connection
+    /// or a job.
     pub async fn shutdown(&self, wait: Duration) -> bool {
         self.0.lifecycle.shut_down();
         self.bulkheads().iter().for_each(|bulkhead| bulkhead.close());
@@ -386,7 +412,8 @@ impl Registry {
 
     /// Whether all calls end by `deadline`: found so in two looks. A call that began at the same moment as the
     /// shutdown may have passed its check while the processor still kept its count to itself, for nanoseconds; that
-    /// calls need no fence for this is worth a second look.
+    /// calls need no fence for this is worth a second look. It comes after a trip through the executor, which takes
+    /// longer than that and needs no timer.
     async fn calls_ended(&self, deadline: Instant) -> bool {
         let mut ended = false;
         loop {
@@ -395,9 +422,13 @@ impl Registry {
             if before && ended || now >= deadline {
                 return ended;
             }
-            // A call that ends would have to look for a waiting shutdown, every time; looking from here costs
-            // calls nothing.
-            clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
+            if ended {
+                step_aside().await;
+            } else {
+                // A call that ends would have to look for a waiting shutdown, every time; looking from here costs
+                // calls nothing.
+                clock::sleep_until(now.saturating_add(LOOK_EVERY).min(deadline)).await;
+            }
         }
     }
 
@@ -451,6 +482,21 @@ const FURTHER_TIMEOUTS: &str = "(further timeouts)";
 
 /// How often a shutdown looks for the end of the calls it waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Lets the executor, and the thread's other work, take a turn.
+async fn step_aside() {
+    let mut stepped_aside = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut stepped_aside, true) {
+            return Poll::Ready(());
+        }
+        // An executor with nothing else to do is back at once; the operating system is not.
+        std::thread::yield_now();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
 
 fn address(declaration: &'static Declaration) -> usize {
     std::ptr::from_ref(declaration).addr()

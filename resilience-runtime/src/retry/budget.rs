@@ -25,7 +25,8 @@
 //! * A head never comes back: its second never falls, and within a second its count only rises. So if the exchange
 //!   of a withdrawal succeeds, the sum it was based on was still that of all withdrawals.
 //!
-//! Deposits that a withdrawal misses make it stricter, never laxer.
+//! Deposits that a withdrawal misses make it stricter, never laxer. A reset is the one exception to all of this: what
+//! is deposited or withdrawn at the same moment may fall on either side of it.
 
 use std::fmt;
 
@@ -187,6 +188,19 @@ impl RetryBudget {
         }
     }
 
+    /// Forgets all calls and retries. Those reported or asked for at this moment may fall on either side.
+    pub fn reset(&self) {
+        for slot in self.deposits.iter().flat_map(|ring| &ring.0) {
+            slot.store(0, Ordering::Relaxed);
+        }
+        // The second stays: a head never goes back in time. The archive comes last, because a withdrawal that moves
+        // the head meanwhile puts the old count there.
+        self.head.fetch_and(!COUNT, Ordering::AcqRel);
+        for slot in &self.archive {
+            slot.store(0, Ordering::Release);
+        }
+    }
+
     /// How many retries would be allowed at this moment.
     #[must_use]
     pub fn available(&self, now: Instant) -> u64 {
@@ -325,6 +339,18 @@ mod tests {
         assert_eq!(budget.snapshot(later(10_000_000)), snapshot);
         budget.deposit(later(10_000_000));
         assert_eq!(granted(&budget, 3, later(10_000_000)), 1);
+    }
+
+    #[test]
+    fn a_reset_forgets_calls_and_retries() {
+        for budget in [RetryBudget::new(0.5), RetryBudget::compact(0.5)] {
+            (0..4).for_each(|_| budget.deposit(START));
+            assert_eq!(granted(&budget, 500, START) + granted(&budget, 500, later(1_000)), 102);
+            budget.reset();
+            let fresh = BudgetSnapshot { calls: 0, allowed: 100, withdrawn: 0 };
+            assert_eq!((budget.snapshot(START), budget.snapshot(later(1_000))), (fresh, fresh));
+            assert_eq!(granted(&budget, 500, START), 100);
+        }
     }
 
     #[test]

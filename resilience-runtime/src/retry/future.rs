@@ -51,8 +51,8 @@ where
 {
     /// What an error means for a further attempt: a function of the error.
     ///
-    /// For errors that implement it, `Classify::classify` is such a function; for those of the other primitives
-    /// [`CallError::class`] is: a refusal is not retried.
+    /// [`Classify::classify`](crate::Classify::classify) is such a function for errors that implement it and for the
+    /// answers of other primitives that hold one; [`CallError::class`] is one for the answers that hold any other error.
     ///
     /// # Examples
     ///

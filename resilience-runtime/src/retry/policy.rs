@@ -72,11 +72,37 @@ impl Retry {
 
     /// Calls `operation` and awaits what it returns, until that succeeds or a further attempt is ruled out.
     ///
-    /// Every error counts as one that may pass, unless [`classify`](RetryRun::classify) says otherwise.
+    /// **Every** error counts as one that may pass, unless [`classify`](RetryRun::classify) says otherwise: also the
+    /// refusal of another primitive inside. Where something is nested in it, or the error knows what it means, add
+    /// `.classify(Classify::classify)`, or `.classify(CallError::class)` for errors that are not
+    /// [`Classify`](crate::Classify).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the attempt under way; a retry that it already took from the budget stays taken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use resilience_runtime::{Bulkhead, Classify, Retry};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (retry, bulkhead) = (Retry::new(3), Bulkhead::new("db", 1)?);
+    /// let permit = bulkhead.try_acquire()?;
+    ///
+    /// let attempts = Cell::new(0);
+    /// let query = || {
+    ///     attempts.set(attempts.get() + 1);
+    ///     bulkhead.run(async { Ok::<_, std::io::Error>(3) })
+    /// };
+    /// assert!(retry.run(query).classify(Classify::classify).await.is_err());
+    /// assert_eq!(attempts.get(), 1, "a refusal is not retried");
+    /// # drop(permit);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

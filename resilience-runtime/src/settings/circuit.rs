@@ -361,7 +361,7 @@ mod tests {
             (settings.probe_successes(0), "probe_successes"),
             (settings.half_open_max_ms(0), "half_open_max"),
         ] {
-            assert_eq!(bad.problem().map(|problem| problem.key()), Some(key), "{bad:?}");
+            assert_eq!(bad.problem().map(|problem| problem.key), Some(key), "{bad:?}");
         }
         for good in [settings, settings.window_ms(5).min_calls(1_000), settings.failure_rate(1.0).window(1)] {
             assert_eq!(good.problem(), None, "{good:?}");

@@ -186,7 +186,7 @@ mod tests {
             (settings.budget(0.0), "budget"),
             (settings.max_elapsed_ms(0), "max_elapsed"),
         ] {
-            assert_eq!(bad.problem().map(|problem| problem.key()), Some(key), "{bad:?}");
+            assert_eq!(bad.problem().map(|problem| problem.key), Some(key), "{bad:?}");
         }
         assert_eq!(settings.no_budget().factor(1.0).problem(), None);
     }

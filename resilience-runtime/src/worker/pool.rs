@@ -27,7 +27,7 @@ use crate::{clock, name::Name, settings::WorkerSettings};
 /// let pool = WorkerPool::builder("cpu").threads(2).queue(10).build()?;
 /// let sum = pool.run(|| (1..=1_000u64).sum::<u64>()).await?;
 /// assert_eq!(sum, 500_500);
-/// assert_eq!((pool.available_capacity(), pool.snapshot().completed), (12, 1));
+/// assert_eq!((pool.available_capacity(), pool.stats().completed), (12, 1));
 /// # Ok(())
 /// # }
 /// ```
@@ -85,7 +85,7 @@ impl WorkerPool {
 
     /// The pool at this moment.
     #[must_use]
-    pub fn snapshot(&self) -> WorkerSnapshot {
+    pub fn stats(&self) -> WorkerSnapshot {
         WorkerSnapshot {
             completed: self.0.waits.get(COMPLETED),
             panicked: self.0.waits.get(PANICKED),
@@ -95,6 +95,12 @@ impl WorkerPool {
             run: self.0.runs.latency(),
             ..self.snapshot_of_queue()
         }
+    }
+
+    /// Starts all counters and latencies at zero again. Jobs are not touched.
+    pub fn reset(&self) {
+        self.0.waits.reset();
+        self.0.runs.reset();
     }
 
     /// Takes no new jobs, and waits at most `wait` for those it has. What is still queued then is refused, and

@@ -4,7 +4,8 @@ use crate::{name::Name, stats::Latency};
 
 /// A worker pool at one moment. The first numbers are of one moment; the counters may be a few jobs ahead of them.
 ///
-/// Every job that came is `refused`, `cancelled`, `completed`, `panicked`, `queued` or `running`.
+/// Every job that came is `refused`, `cancelled`, `completed`, `panicked`, `queued` or `running`; the counters among
+/// these begin with the pool, or with its last [`reset`](super::WorkerPool::reset).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -54,7 +54,7 @@ fn every_bad_value_is_refused_with_its_key() {
         (WorkerPool::builder("cpu").threads(4_097), "threads"),
         (WorkerPool::builder("cpu").queue(usize::MAX), "queue"),
     ] {
-        assert_eq!(builder.build().unwrap_err().key(), key);
+        assert_eq!(builder.build().unwrap_err().key, key);
     }
     assert_eq!(
         WorkerPool::builder("cpu").threads(0).build().unwrap_err().to_string(),
@@ -83,7 +83,7 @@ async fn a_panicking_job_fails_its_caller_only_and_the_thread_lives_on() {
     assert_eq!(panic.message(), Some("at 7"));
     assert_eq!(panic.into_payload().downcast_ref::<String>().unwrap(), "at 7");
     assert_eq!(pool.run(thread).await.unwrap(), before);
-    let now = pool.snapshot();
+    let now = pool.stats();
     assert_eq!((now.completed, now.panicked, now.running, now.available), (2, 1, 0, 2));
 }
 
@@ -92,14 +92,14 @@ async fn the_slot_of_a_caller_who_gave_up_stays_taken_until_the_work_ends() {
     let pool = pool(1, 1);
     let Held { run, end } = held(&pool);
     drop(run);
-    let now = pool.snapshot();
+    let now = pool.stats();
     assert_eq!((now.running, now.abandoned, now.available, now.completed), (1, 1, 1, 0));
     let mut next = pool.run(|| ());
     assert!(poll(&mut next).is_pending());
     assert_eq!(pool.available_capacity(), 0);
     end.send(()).unwrap();
     next.await.unwrap();
-    let now = pool.snapshot();
+    let now = pool.stats();
     assert_eq!((now.running, now.abandoned, now.available, now.completed), (0, 0, 2, 2));
 }
 
@@ -111,13 +111,13 @@ async fn queued_work_whose_caller_gave_up_never_starts() {
     let count = Arc::clone(&starts);
     let mut given_up = pool.run(move || count.fetch_add(1, Ordering::Relaxed));
     assert!(poll(&mut given_up).is_pending());
-    assert_eq!((pool.snapshot().queued, pool.available_capacity()), (1, 1));
+    assert_eq!((pool.stats().queued, pool.available_capacity()), (1, 1));
     drop(given_up);
-    assert_eq!((pool.snapshot().queued, pool.available_capacity(), Arc::strong_count(&starts)), (0, 2, 1));
+    assert_eq!((pool.stats().queued, pool.available_capacity(), Arc::strong_count(&starts)), (0, 2, 1));
     end.send(()).unwrap();
     assert_eq!(run.await.unwrap(), "held");
     pool.run(|| ()).await.unwrap();
-    assert_eq!((starts.load(Ordering::Relaxed), pool.snapshot().cancelled), (0, 1));
+    assert_eq!((starts.load(Ordering::Relaxed), pool.stats().cancelled), (0, 1));
 }
 
 #[tokio::test]
@@ -130,7 +130,7 @@ async fn a_busy_pool_with_a_full_queue_refuses_at_once() {
     assert_eq!(kind(&error), Some(ErrorKind::WorkersBusy));
     assert_eq!(error.to_string(), "worker pool `cpu` is busy with 1 running and 1 queued");
     end.send(()).unwrap();
-    assert_eq!((run.await.unwrap(), queued.await.unwrap(), pool.snapshot().refused), ("held", "queued", 1));
+    assert_eq!((run.await.unwrap(), queued.await.unwrap(), pool.stats().refused), ("held", "queued", 1));
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn nothing_is_queued_before_the_first_poll() {
     let unpolled = pool.run(|| ());
     assert_eq!(pool.available_capacity(), 2);
     drop(unpolled);
-    assert_eq!(pool.snapshot().cancelled, 0);
+    assert_eq!(pool.stats().cancelled, 0);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn shutdown_finishes_what_it_has_and_refuses_what_comes() {
     let mut shutdown = Box::pin(pool.shutdown(LONG));
     assert!(poll(&mut shutdown).is_pending());
     assert_eq!(kind(&pool.run(|| ()).await.unwrap_err()), Some(ErrorKind::ShutDown));
-    assert_eq!((pool.available_capacity(), pool.snapshot().shut_down), (0, true));
+    assert_eq!((pool.available_capacity(), pool.stats().shut_down), (0, true));
     end.send(()).unwrap();
     assert_eq!(shutdown.await, 0);
     assert_eq!((run.await.unwrap(), queued.await.unwrap()), ("held", "queued"));
@@ -195,7 +195,7 @@ async fn shutdown_waits_no_longer_than_told_and_leaves_running_work_alone() {
     assert_eq!(pool.shutdown(Duration::from_secs(3)).await, 1);
     assert_eq!(crate::clock::now().saturating_since(start), Duration::from_secs(3));
     assert_eq!(kind(&queued.await.unwrap_err()), Some(ErrorKind::ShutDown));
-    assert_eq!((pool.snapshot().running, pool.snapshot().refused), (1, 1));
+    assert_eq!((pool.stats().running, pool.stats().refused), (1, 1));
     end.send(()).unwrap();
     assert_eq!(run.await.unwrap(), "held");
 }
@@ -252,7 +252,7 @@ async fn a_result_that_panics_when_dropped_does_not_take_the_thread_along() {
     drop(run);
     end.send(()).unwrap();
     pool.run(|| ()).await.unwrap();
-    assert_eq!(pool.snapshot().completed, 2);
+    assert_eq!(pool.stats().completed, 2);
 }
 
 /// Drops a job's future in each state it can be in, from a caller racing with the thread, and counts.
@@ -275,7 +275,7 @@ async fn a_future_dropped_at_any_moment_leaks_nothing() {
         }
     }
     assert_eq!(pool.shutdown(LONG).await, 0);
-    let now = pool.snapshot();
+    let now = pool.stats();
     assert_eq!(now.completed + now.cancelled + now.refused, submitted);
     assert_eq!((now.running, now.queued, now.abandoned), (0, 0, 0));
     let start = crate::clock::now();

@@ -15,10 +15,10 @@ fn settings_that_cannot_be_are_refused_with_key_and_reason() {
     ];
     for (builder, key, reason) in table {
         let error = builder.build().unwrap_err();
-        assert_eq!((error.key(), error.reason()), (key, reason));
+        assert_eq!((error.key, error.reason), (key, reason));
     }
     let bulkhead = builder().build().unwrap();
-    assert_eq!(bulkhead.configure(BulkheadSettings::new(0)).unwrap_err().key(), "max");
+    assert_eq!(bulkhead.configure(BulkheadSettings::new(0)).unwrap_err().key, "max");
     assert_usage(&bulkhead, 0, 0, 1);
     bulkhead.configure(BulkheadSettings::new(3)).unwrap();
     assert_usage(&bulkhead, 0, 0, 3);

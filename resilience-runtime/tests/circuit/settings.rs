@@ -9,7 +9,7 @@ fn bad_settings_are_refused_by_builder_and_configure_and_change_nothing() {
     let circuit = circuit();
     let before = circuit.settings();
     let problem = circuit.configure(CircuitSettings::new().failure_rate(2.0)).unwrap_err();
-    assert_eq!((problem.key(), circuit.settings() == before), ("failure_rate", true));
+    assert_eq!((problem.key, circuit.settings() == before), ("failure_rate", true));
     let problem = CircuitBreaker::builder("api").probes(2).probe_successes(3).build().unwrap_err();
     assert_eq!(problem.to_string(), "`probe_successes` must be at most `probes`");
     let short = CircuitBreaker::builder("api").window_time(Duration::from_micros(999)).build().unwrap_err();

@@ -21,11 +21,11 @@ fn every_bad_value_is_refused_with_its_key() {
         (builder().create_concurrency(0), "create_concurrency", "must be at least 1"),
     ] {
         let problem = bad.build().unwrap_err();
-        assert_eq!((problem.key(), problem.reason()), (key, reason));
+        assert_eq!((problem.key, problem.reason), (key, reason));
     }
     let pool = builder().min_idle(2).max_size(2).build().unwrap();
-    assert_eq!(pool.resize(0).unwrap_err().key(), "max_size");
-    assert_eq!(pool.resize(1).unwrap_err().key(), "min_idle");
+    assert_eq!(pool.resize(0).unwrap_err().key, "max_size");
+    assert_eq!(pool.resize(1).unwrap_err().key, "min_idle");
     assert_eq!(pool.snapshot().max_size, 2);
 }
 

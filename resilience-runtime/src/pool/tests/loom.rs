@@ -4,7 +4,8 @@
 //! (`hand_over_against_cancel`), or the right to create one (`right_against_cancel`); `put` looks for waiters and
 //! stores the connection under two separate locks (`return_against_checkout`); a freed slot is not handed on
 //! (`discard_against_waiting`), nor the slots of a larger pool (`resize_against_waiting`); a closed pool does not
-//! dismiss its waiters (`close_against_return_and_waiting`).
+//! dismiss its waiters (`close_against_return_and_waiting`); a caller who finds the pool closed keeps its slot
+//! (`close_against_a_right_that_was_handed_over`).
 
 use std::time::Duration;
 
@@ -143,5 +144,26 @@ fn close_against_return_and_waiting() {
         check_books(&pool, 0);
         // A waiter gets what comes back, or a refusal; it never creates for a closed pool.
         assert_eq!((pool.snapshot().size(), pool.snapshot().created), (0, 1));
+    });
+}
+
+#[test]
+fn close_against_a_right_that_was_handed_over() {
+    ::loom::model(|| {
+        let pool = small_pool(1);
+        let held = now(pool.acquire()).unwrap();
+        let caller = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || block_on(pool.acquire()).is_ok())
+        };
+        let closer = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.close())
+        };
+        held.discard();
+        let served = caller.join().unwrap();
+        closer.join().unwrap();
+        check_books(&pool, 0);
+        assert_eq!((pool.snapshot().size(), pool.snapshot().created), (0, 1 + u64::from(served)));
     });
 }
