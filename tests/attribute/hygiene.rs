@@ -77,34 +77,101 @@ mod same_names {
     use resilience_runtime::{CallError, ResilienceError, resilient};
 
     #[resilient(
-        circuit(name = "hygiene-names-{call}", call = call),
+        circuit(name = "hygiene-names-{call}", call = __call),
         retry = 1,
         timeout_ms = 500,
-        retry_if = |outcome| outcome.is_err() && call + out + error + verdict > 100,
+        retry_if = |outcome| outcome.is_err() && __call + __out + __error + __verdict > 100,
         fallback = |refused: CallError<ResilienceError>| {
-            let _ = (refused, call, shape, answer, refusal);
+            let _ = (refused, __call, __shape, __answer, __refusal);
             Ok(0)
         }
     )]
     #[allow(clippy::too_many_arguments)]
     pub(super) async fn arguments(
-        call: u32,
-        out: u32,
-        error: u32,
-        verdict: u32,
+        __call: u32,
+        __out: u32,
+        __error: u32,
+        __verdict: u32,
         timeout: u32,
-        shape: u32,
-        refusal: u32,
-        never: u32,
-        answer: u32,
-        fresh_0: u32,
+        __shape: u32,
+        __refusal: u32,
+        __never: u32,
+        __answer: u32,
+        __fresh_0: u32,
     ) -> Result<u32, ResilienceError> {
-        Ok(call + out + error + verdict + timeout + shape + refusal + never + answer + fresh_0)
+        Ok(__call
+            + __out
+            + __error
+            + __verdict
+            + timeout
+            + __shape
+            + __refusal
+            + __never
+            + __answer
+            + __fresh_0)
     }
 
-    #[resilient(retry = 1, clone(fresh_0))]
-    pub(super) async fn clones(fresh_0: String, refuse: &str) -> Result<String, ResilienceError> {
-        Ok(fresh_0 + refuse)
+    #[resilient(retry = 1, clone(__fresh_0))]
+    pub(super) async fn clones(__fresh_0: String, __judge: &str) -> Result<String, ResilienceError> {
+        Ok(__fresh_0 + __judge)
+    }
+}
+
+mod statics {
+    //! A local variable cannot have the name of a static or of a unit struct, wherever it is from.
+
+    use resilience_runtime::{ResilienceError, resilient};
+
+    macro_rules! beside {
+        ($($name:ident)*) => {
+            $(
+                mod $name {
+                    use super::*;
+
+                    static $name: u8 = 1;
+
+                    #[resilient(
+                        circuit = "hygiene-{a}",
+                        retry = 1,
+                        timeout_ms = 500,
+                        bulkhead = 1,
+                        rate_limit = 10,
+                        fallback = super::fallback,
+                        clone(a)
+                    )]
+                    async fn step_by_step(a: String) -> Result<String, ResilienceError> {
+                        Ok(a)
+                    }
+
+                    #[resilient(circuit = "hygiene", retry = 1, fallback = |_| Ok(0))]
+                    async fn at_once() -> Result<u8, ResilienceError> {
+                        Ok(1)
+                    }
+
+                    #[resilient(pool = "hygiene", timeout_ms = 500, failure_if = |_| false)]
+                    async fn with_a_connection(
+                        #[pooled] connection: &mut resilience_runtime::Pooled<crate::hygiene::Numbers>,
+                    ) -> Option<u8> {
+                        Some(**connection)
+                    }
+
+                    #[resilient(workers = "hygiene", retry_if = |_| false, retry = 1)]
+                    fn worked(a: u8) -> Option<u8> {
+                        Some(a)
+                    }
+                }
+            )*
+        };
+    }
+
+    async fn fallback<E>(_: E) -> Result<String, ResilienceError> {
+        Ok(String::new())
+    }
+
+    beside! {
+        answer answered ask attempt attempted body call cause circuit error failure fallen filled fresh fresh_0 handles
+        judge lend lent manner name never next out outcome permit place policy probe refusal refuse shape site sleep
+        value verdict
     }
 }
 

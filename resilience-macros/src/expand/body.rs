@@ -32,7 +32,7 @@ pub(super) fn protected(
     let call = body.call();
     hygienic! {
         #site
-        let mut call = #begin;
+        let mut __call = #begin;
         #call
     }
 }
@@ -85,32 +85,32 @@ impl Body<'_> {
             } else {
                 let outcome = self.steps();
                 hygienic! {{
-                    let outcome = #outcome;
-                    match outcome {
-                        #p::Ok(out) => return out,
-                        #p::Err(refusal) => refusal,
+                    let __outcome = #outcome;
+                    match __outcome {
+                        #p::Ok(__out) => return __out,
+                        #p::Err(__refusal) => __refusal,
                     }
                 }}
             };
             return hygienic! {
-                let refusal = #refusal;
-                #refuse(refusal)
+                let __refusal = #refusal;
+                #refuse(__refusal)
             };
         };
         let outcome = if by_type { self.runs() } else { self.steps() };
         let answer = self.answer(fallback);
         hygienic! {
-            let outcome = #outcome;
-            let shape = #p::Shape::<#output>::new();
-            let error = {
+            let __outcome = #outcome;
+            let __shape = #p::Shape::<#output>::new();
+            let __error = {
                 #[allow(unused_imports)]
                 use #p::{ShapeOfAny as _, ShapeOfResult as _};
-                match (&&shape).split(outcome, &call) {
-                    #p::Ok(out) => return out,
-                    #p::Err(error) => error,
+                match (&&__shape).split(__outcome, &__call) {
+                    #p::Ok(__out) => return __out,
+                    #p::Err(__error) => __error,
                 }
             };
-            call.fall_back();
+            __call.fall_back();
             #answer
         }
     }
@@ -129,38 +129,38 @@ impl Body<'_> {
         let (p, output) = (self.p, &self.output);
         let again = self.policy.repeats().then(|| hygienic!(break));
         let (answered, refused) = if self.policy.fallback.is_some() {
-            (hygienic!(#again #p::Ok(out)), hygienic!(#again #p::Err(refusal)))
+            (hygienic!(#again #p::Ok(__out)), hygienic!(#again #p::Err(__refusal)))
         } else {
-            (hygienic!(return out), hygienic!(#again refusal))
+            (hygienic!(return __out), hygienic!(#again __refusal))
         };
         let room = self.room();
         let judge = self.judge(hygienic!(#p::Probe::<#output>::new()));
         let block = self.block();
-        let run = hygienic!(call.run::<#p::#room, _, _>(#block, judge).await);
+        let run = hygienic!(__call.run::<#p::#room, _, _>(#block, __judge).await);
         let outcome = if again.is_some() {
             hygienic! {
                 loop {
-                    match #run {
-                        #p::Some(#p::Ok(out)) => #answered,
-                        #p::Some(#p::Err(refusal)) => #refused,
-                        #p::None => {}
+                    if let #p::Some(__out) = #run {
+                        #answered
+                    }
+                    if let #p::Some(__refusal) = __call.unanswered() {
+                        #refused
                     }
                 }
             }
         } else {
             hygienic! {
                 match #run {
-                    #p::Some(#p::Ok(out)) => #answered,
-                    #p::Some(#p::Err(refusal)) => #refused,
+                    #p::Some(__out) => #answered,
                     #p::None => {
-                        let refusal = call.run_out();
+                        let __refusal = __call.refusal();
                         #refused
                     }
                 }
             }
         };
         hygienic! {{
-            let judge = #judge;
+            let __judge = #judge;
             #outcome
         }}
     }
@@ -187,10 +187,10 @@ impl Body<'_> {
     fn judge(&self, probe: TokenStream) -> TokenStream {
         let p = self.p;
         hygienic! {{
-            let probe = #probe;
+            let __probe = #probe;
             #[allow(unused_imports)]
             use #p::probes::*;
-            (&&&&&&&probe).judge()
+            (&&&&&&&__probe).judge()
         }}
     }
 
@@ -217,45 +217,47 @@ impl Body<'_> {
         let answered = if again {
             hygienic! {
                 match #settle {
-                    #p::Next::Done => break 'call #p::Ok(out),
+                    #p::Next::Done => break 'call #p::Ok(__out),
                     #p::Next::Retry => {}
                 }
             }
         } else {
             hygienic! {
                 let _ = #settle;
-                break 'call #p::Ok(out)
+                break 'call #p::Ok(__out)
             }
         };
         let on_thread = self.policy.workers.is_some();
         if !self.policy.is_timed() && self.lend.is_none() && !on_thread {
             return hygienic! {
                 #admit
-                let out = #attempt.await;
+                let __out = #attempt.await;
                 #answered
             };
         }
         let (outcome, close, settled) = match self.lend {
-            None if on_thread => (hygienic!(#attempt.await), None, hygienic!(call.settle_refusal(&refusal))),
-            None => (hygienic!(#attempt.await), None, hygienic!(call.settle_timeout())),
+            None if on_thread => {
+                (hygienic!(#attempt.await), None, hygienic!(__call.settle_refusal(&__refusal)))
+            }
+            None => (hygienic!(#attempt.await), None, hygienic!(__call.settle_timeout())),
             Some(_) => (
-                hygienic!(outcome),
+                hygienic!(__outcome),
                 // It must be gone before the next attempt is waited for.
-                Some(hygienic!(#p::drop(lent);)),
-                hygienic!(call.settle_refusal(&refusal)),
+                Some(hygienic!(#p::drop(__lent);)),
+                hygienic!(__call.settle_refusal(&__refusal)),
             ),
         };
         let cut_off = if again {
             hygienic! {
                 match #settled {
-                    #p::Next::Done => break 'call #p::Err(refusal),
+                    #p::Next::Done => break 'call #p::Err(__refusal),
                     #p::Next::Retry => {}
                 }
             }
         } else {
             hygienic! {
                 let _ = #settled;
-                break 'call #p::Err(refusal)
+                break 'call #p::Err(__refusal)
             }
         };
         let connect = self.lend.map(|lend| self.connect(lend, attempt));
@@ -263,8 +265,8 @@ impl Body<'_> {
             #admit
             #connect
             match #outcome {
-                #p::Ok(out) => { #answered }
-                #p::Err(refusal) => { #close #cut_off }
+                #p::Ok(__out) => { #answered }
+                #p::Err(__refusal) => { #close #cut_off }
             }
         }
     }
@@ -281,17 +283,17 @@ impl Body<'_> {
         let place = self.at_output(hygienic!(#p::Place));
         let convert = self.at_output(hygienic!(convert));
         hygienic! {
-            let (outcome, lent) = match call.lend::<#manager>().await {
-                #p::Ok(mut lent) => {
-                    let lend = lent.connection();
-                    let outcome = #attempted;
-                    (outcome, #p::Some(lent))
+            let (__outcome, __lent) = match __call.lend::<#manager>().await {
+                #p::Ok(mut __lent) => {
+                    let __lend = __lent.connection();
+                    let __outcome = #attempted;
+                    (__outcome, #p::Some(__lent))
                 }
-                #p::Err(#p::NoConnection::Refused(refusal)) => (#p::Err(refusal), #p::None),
-                #p::Err(#p::NoConnection::Failed(failure)) => {
+                #p::Err(#p::NoConnection::Refused(__refusal)) => (#p::Err(__refusal), #p::None),
+                #p::Err(#p::NoConnection::Failed(__failure)) => {
                     #[allow(unused_imports)]
                     use #p::{PlaceByError as _, PlaceByPoolError as _, PlaceByShape as _, PlaceOfNever as _};
-                    (#p::Ok((&&&&#place::<#output, _>::of(&failure)).#convert(failure)), #p::None)
+                    (#p::Ok((&&&&#place::<#output, _>::of(&__failure)).#convert(__failure)), #p::None)
                 }
             };
         }
@@ -301,8 +303,8 @@ impl Body<'_> {
         let p = self.p;
         let room = self.room();
         hygienic! {
-            if let #p::Err(refusal) = call.admit::<#p::#room>().await {
-                break 'call #p::Err(refusal);
+            if let #p::Err(__refusal) = __call.admit::<#p::#room>().await {
+                break 'call #p::Err(__refusal);
             }
         }
     }
@@ -326,7 +328,7 @@ impl Body<'_> {
         // A statement that returns pins the type for `return`, `?` and coercions; braces of its own keep the items of
         // the body from shadowing what the pin names.
         // A name with the span of the type: "return type inferred here" points there.
-        let never = Ident::new("never", self.shape.output.span());
+        let never = Ident::new("__never", self.shape.output.span());
         let pin = hygienic! {
             #[allow(unreachable_code)]
             match #p::None::<#output> {
@@ -358,11 +360,11 @@ impl Body<'_> {
         let block = self.block();
         let attempted = if self.policy.workers.is_some() {
             let work = Ident::new("work", self.shape.asyncness);
-            hygienic!(call.#work(#block))
+            hygienic!(__call.#work(#block))
         } else if self.policy.is_timed() {
-            hygienic!(call.attempt(#block))
+            hygienic!(__call.attempt(#block))
         } else {
-            hygienic!(call.attempt_untimed(#block))
+            hygienic!(__call.attempt_untimed(#block))
         };
         if clones.is_empty() {
             return attempted;
@@ -370,7 +372,7 @@ impl Body<'_> {
         let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
         hygienic! {
             {
-                #(let #fresh = #p::Fresh(call.user(|| #clone(&#clones)));)*
+                #(let #fresh = #p::Fresh(__call.user(|| #clone(&#clones)));)*
                 #attempted
             }
         }
@@ -378,7 +380,7 @@ impl Body<'_> {
 
     /// The names of the fresh clones.
     fn fresh(&self) -> Vec<Ident> {
-        (0..self.clones.len()).map(|at| format_ident!("fresh_{at}", span = Span::mixed_site())).collect()
+        (0..self.clones.len()).map(|at| format_ident!("__fresh_{at}", span = Span::mixed_site())).collect()
     }
 
     /// Whether anything but one attempt looks at the arguments.
@@ -393,14 +395,14 @@ impl Body<'_> {
     /// What the outcome means, told to the call.
     fn settle(&self) -> TokenStream {
         let p = self.p;
-        let probed = self.judge(hygienic!(#p::Probe::of(&out)));
+        let probed = self.judge(hygienic!(#p::Probe::of(&__out)));
         let verdict = match &self.policy.classify {
             Some(judge) => {
                 let judge = self.users(judge);
-                let out = self.at_output(hygienic!(&out));
-                hygienic!(#p::classified(&out, #probed, #p::classify(#out, #judge)))
+                let out = self.at_output(hygienic!(&__out));
+                hygienic!(#p::classified(&__out, #probed, #p::classify(#out, #judge)))
             }
-            None => hygienic!(#p::verdict(&out, #probed)),
+            None => hygienic!(#p::verdict(&__out, #probed)),
         };
         let judged = [
             ("retry_if", self.policy.retry_if.as_ref().map(|(_, judge)| judge)),
@@ -409,13 +411,13 @@ impl Body<'_> {
         let judged = judged.into_iter().filter_map(|(setter, judge)| {
             let setter = Ident::new(setter, Span::mixed_site());
             let judge = self.users(judge?);
-            Some(hygienic!(.#setter(#p::judge(&out, #judge))))
+            Some(hygienic!(.#setter(#p::judge(&__out, #judge))))
         });
-        let give_back = self.lend.map(|_| hygienic!(#p::give_back(lent, &verdict);));
+        let give_back = self.lend.map(|_| hygienic!(#p::give_back(__lent, &__verdict);));
         hygienic! {{
-            let verdict = call.user(|| #verdict #(#judged)*);
+            let __verdict = __call.user(|| #verdict #(#judged)*);
             #give_back
-            call.settle(verdict)
+            __call.settle(__verdict)
         }}
     }
 
@@ -424,25 +426,25 @@ impl Body<'_> {
         let p = self.p;
         let call = self.users(fallback);
         match manner(fallback) {
-            Manner::Sync => hygienic!(#p::answer(shape, error, #call)),
-            Manner::Async => hygienic!(#p::answer_async(shape, error, #call).await),
+            Manner::Sync => hygienic!(#p::answer(__shape, __error, #call)),
+            Manner::Async => hygienic!(#p::answer_async(__shape, __error, #call).await),
             Manner::Either => {
                 let ask = match fallback {
                     Expr::Path(_) => call.clone(),
-                    _ => hygienic!(ask),
+                    _ => hygienic!(__ask),
                 };
-                let bind = (!matches!(fallback, Expr::Path(_))).then(|| hygienic!(let ask = #call;));
+                let bind = (!matches!(fallback, Expr::Path(_))).then(|| hygienic!(let __ask = #call;));
                 // A name with the span of the fallback: an answer of another type is reported there.
-                let answer = Ident::new("answer", fallback.span());
+                let answer = Ident::new("__answer", fallback.span());
                 hygienic! {
                     #bind
-                    let answered = #ask(error);
-                    let manner = {
+                    let __answered = #ask(__error);
+                    let __manner = {
                         #[allow(unused_imports)]
                         use #p::{AnsweredLater as _, AnsweredNow as _};
-                        (&&#p::Answered(&answered)).manner()
+                        (&&#p::Answered(&__answered)).manner()
                     };
-                    let #answer = manner.fallen(answered).await;
+                    let #answer = __manner.fallen(__answered).await;
                     #answer
                 }
             }

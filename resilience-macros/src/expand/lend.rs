@@ -109,7 +109,7 @@ impl Lend {
     /// `let connection: &mut Connection = lend;`
     pub(super) fn binding(&self) -> TokenStream {
         let Self { attrs, pat, connection, .. } = self;
-        let lend = located(hygienic!(lend), connection.span());
+        let lend = located(hygienic!(__lend), connection.span());
         hygienic!(#(#attrs)* let #pat: &mut #connection = #lend;)
     }
 }

@@ -26,16 +26,15 @@ fn a_bare_site_is_begun_and_run() {
          ::resilience_runtime::__private::file!(),::resilience_runtime::__private::line!(),\
          ::resilience_runtime::__private::column!())))};\
          ::resilience_runtime::__private::declare!(__RESILIENT_SITE);\
-         letmutcall=__RESILIENT_SITE.begin();\
-         letoutcome={letjudge={letprobe=::resilience_runtime::__private::Probe::<u8>::new();\
-         #[allow(unused_imports)]use::resilience_runtime::__private::probes::*;(&&&&&&&probe).judge()};\
-         ::resilience_runtime::__private::once(call.run::<::resilience_runtime::__private::NoRoom,_,_>(asyncmove{\
+         letmut__call=__RESILIENT_SITE.begin();\
+         let__refusal={let__judge={let__probe=::resilience_runtime::__private::Probe::<u8>::new();\
+         #[allow(unused_imports)]use::resilience_runtime::__private::probes::*;(&&&&&&&__probe).judge()};\
+         match__call.run::<::resilience_runtime::__private::NoRoom,_,_>(asyncmove{\
          #[allow(unreachable_code)]match::resilience_runtime::__private::None::<u8>{\
-         ::resilience_runtime::__private::Some(never)=>returnnever,::resilience_runtime::__private::None=>{}}\
-         #[allow(unused_braces)]{a}},judge).await,&mutcall)};\
-         matchoutcome{::resilience_runtime::__private::Ok(out)=>out,\
-         ::resilience_runtime::__private::Err(refusal)=>\
-         ::resilience_runtime::__private::never_refused::<u8>(refusal),}}"
+         ::resilience_runtime::__private::Some(__never)=>return__never,::resilience_runtime::__private::None=>{}}\
+         #[allow(unused_braces)]{a}},__judge).await{::resilience_runtime::__private::Some(__out)=>return__out,\
+         ::resilience_runtime::__private::None=>{let__refusal=__call.refusal();__refusal}}};\
+         ::resilience_runtime::__private::never_refused::<u8>(__refusal)}"
     );
 }
 

@@ -54,7 +54,10 @@ impl<'a> Future for Acquire<'a> {
             None if bulkhead.try_take(stripe::current()) => {
                 return Poll::Ready(Ok(BulkheadPermit::new(bulkhead)));
             }
-            None => this.place.insert(bulkhead.enter(clock::now)?),
+            None => match bulkhead.enter(clock::now) {
+                Ok(place) => this.place.insert(place),
+                Err(refused) => return Poll::Ready(Err(bulkhead.refusal(refused))),
+            },
         };
         let answer = match bulkhead.poll_place(place, cx) {
             Poll::Ready(answer) => answer,
@@ -71,6 +74,9 @@ impl<'a> Future for Acquire<'a> {
         };
         *this.place = None;
         this.timer.set(None);
-        Poll::Ready(answer.map(|()| BulkheadPermit::new(bulkhead)))
+        Poll::Ready(match answer {
+            Ok(()) => Ok(BulkheadPermit::new(bulkhead)),
+            Err(refused) => Err(bulkhead.refusal(refused)),
+        })
     }
 }

@@ -24,7 +24,7 @@ mod stripes;
 #[cfg(all(test, not(resilience_loom)))]
 mod tests;
 
-pub(crate) use self::place::Place;
+pub(crate) use self::place::{Place, Refused};
 pub use self::{
     acquire::Acquire,
     builder::BulkheadBuilder,

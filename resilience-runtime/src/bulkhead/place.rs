@@ -9,7 +9,7 @@ use std::{
 use super::{Bulkhead, permits::Entry};
 use crate::{
     clock::{self, Instant},
-    error::ResilienceError,
+    error::{ErrorKind, ResilienceError},
     queue::Ticket,
     sync::stripe::{self, Stripe},
 };
@@ -22,6 +22,26 @@ pub(crate) struct Place {
     state: State,
     entered: Instant,
     deadline: Instant,
+}
+
+/// A refusal, of which the caller makes the error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Refused {
+    /// How long the caller waited.
+    pub(crate) waited: Duration,
+    closed: bool,
+}
+
+impl Refused {
+    /// Of a caller that waited so long and found no room.
+    pub(crate) const fn full(waited: Duration) -> Self {
+        Self { waited, closed: false }
+    }
+
+    /// What kind of error it is.
+    pub(crate) const fn kind(self) -> ErrorKind {
+        if self.closed { ErrorKind::ShutDown } else { ErrorKind::BulkheadFull }
+    }
 }
 
 #[derive(Debug)]
@@ -61,11 +81,11 @@ impl Bulkhead {
     /// # Errors
     ///
     /// A refusal, counted, if the queue is full, there is none, or the bulkhead is closed.
-    pub(crate) fn enter(&self, now: impl FnOnce() -> Instant) -> Result<Place, ResilienceError> {
+    pub(crate) fn enter(&self, now: impl FnOnce() -> Instant) -> Result<Place, Refused> {
         let wait = self.wait();
         let bound = if wait.is_zero() { 0 } else { self.queue() };
         let state = match self.permits.enter(stripe::current(), bound) {
-            Entry::Closed | Entry::Full => return Err(self.refusal(Duration::ZERO)),
+            Entry::Closed | Entry::Full => return Err(self.refuse(Duration::ZERO)),
             Entry::Queued(ticket) => State::Queued(Some(ticket)),
             Entry::Taken => State::Admitted,
         };
@@ -78,11 +98,7 @@ impl Bulkhead {
     /// # Errors
     ///
     /// A refusal, counted, if the bulkhead was closed meanwhile.
-    pub(crate) fn poll_place(
-        &self,
-        place: &mut Place,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), ResilienceError>> {
+    pub(crate) fn poll_place(&self, place: &mut Place, cx: &Context<'_>) -> Poll<Result<(), Refused>> {
         let admitted = match &mut place.state {
             State::Admitted => {
                 place.state = State::Queued(None);
@@ -99,7 +115,7 @@ impl Bulkhead {
             self.record.waited(waited);
             Ok(())
         } else {
-            Err(self.refusal(waited))
+            Err(self.refuse(waited))
         })
     }
 
@@ -112,20 +128,27 @@ impl Bulkhead {
     }
 
     /// Gives a place up because its time has passed. The refusal is counted.
-    pub(crate) fn expire(&self, place: &mut Place, now: Instant) -> ResilienceError {
+    pub(crate) fn expire(&self, place: &mut Place, now: Instant) -> Refused {
         self.abandon(place);
-        self.refusal(now.saturating_since(place.entered))
+        self.refuse(now.saturating_since(place.entered))
     }
 
-    /// Counts a refusal and says what it is.
+    /// Counts a refusal.
     #[cold]
-    pub(crate) fn refusal(&self, waited: Duration) -> ResilienceError {
+    pub(crate) fn refuse(&self, waited: Duration) -> Refused {
         self.record.refused();
+        Refused { waited, closed: self.permits.is_closed() }
+    }
+
+    /// The error of a refusal.
+    #[cold]
+    pub(crate) fn refusal(&self, refused: Refused) -> ResilienceError {
         let name = self.label().clone();
-        if self.permits.is_closed() {
-            ResilienceError::ShutDown { name }
-        } else {
-            ResilienceError::BulkheadFull { bulkhead: name, max: self.max(), waited }
+        match refused {
+            Refused { closed: true, .. } => ResilienceError::ShutDown { name },
+            Refused { waited, .. } => {
+                ResilienceError::BulkheadFull { bulkhead: name, max: self.max(), waited }
+            }
         }
     }
 

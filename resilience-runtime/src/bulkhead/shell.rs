@@ -110,7 +110,7 @@ impl Bulkhead {
         if self.try_take(stripe::current()) {
             Ok(BulkheadPermit::new(self))
         } else {
-            Err(self.refusal(Duration::ZERO))
+            Err(self.refusal(self.refuse(Duration::ZERO)))
         }
     }
 
@@ -123,7 +123,7 @@ impl Bulkhead {
         if self.try_take(stripe::current()) {
             Ok(OwnedBulkheadPermit::new(Arc::clone(self)))
         } else {
-            Err(self.refusal(Duration::ZERO))
+            Err(self.refusal(self.refuse(Duration::ZERO)))
         }
     }
 

@@ -139,7 +139,10 @@ fn a_place_that_expires_says_how_long_it_waited() {
     assert_eq!(place.deadline(), start.saturating_add(SECOND));
     assert_eq!(bulkhead.poll_place(&mut place, &context()), Poll::Pending);
     let error = bulkhead.expire(&mut place, start.saturating_add(SECOND * 3 / 2));
-    assert_eq!(error.to_string(), "bulkhead `db` is full with 1 running after waiting 1.5 s");
+    assert_eq!(
+        bulkhead.refusal(error).to_string(),
+        "bulkhead `db` is full with 1 running after waiting 1.5 s"
+    );
     let snapshot = bulkhead.snapshot();
     assert_eq!((snapshot.waiting, snapshot.refused, snapshot.cancelled), (0, 1, 0));
 }

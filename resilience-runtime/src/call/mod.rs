@@ -36,7 +36,8 @@ pub use self::{
     verdict::{Judge, Verdict},
 };
 use crate::{
-    circuit::{Outcome, Refused, Ticket},
+    bulkhead, circuit,
+    circuit::{Outcome, Ticket},
     class::ErrorClass,
     clock::{self, Instant},
     error::{ErrorKind, ResilienceError},
@@ -69,6 +70,9 @@ const OVERDUE: u16 = 1 << 8;
 /// The call has a place in a queue or a reservation.
 const WAITING: u16 = 1 << 9;
 
+/// What a refused call tells when its wait is not known.
+const NO_WAIT: u64 = u64::MAX;
+
 /// A call under way.
 ///
 /// Dropping it before it is settled cancels it: everything it holds goes back, and nothing is counted but the
@@ -80,17 +84,20 @@ pub struct Call<'h> {
     begun: Instant,
     /// When the attempt began; during a backoff, when the next one is due.
     attempt_begun: Instant,
-    /// The delay before the attempt, in nanoseconds.
+    /// The delay before the attempt; of a refused call, what its error is to tell; in nanoseconds.
     delay: u64,
     /// Of the permit, while one is held.
     ticket: Ticket,
     attempts: u32,
     flags: u16,
+    /// What refused the call. Its error is made when it leaves: an error that could be there all the way would be
+    /// moved along with every answer.
+    refused: Option<ErrorKind>,
 }
 
 /// Whether the attempt may run: it may, something refused and the call is over, or it has a place in a queue or a
 /// reservation, which is in its room.
-type Admission = Poll<Result<(), ResilienceError>>;
+type Admission = Poll<bool>;
 
 /// The answer of [`Call::settle`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -120,7 +127,7 @@ impl<'h> Call<'h> {
             Some((ticket, flags)) => (ticket, 1, flags),
             None => (Ticket::default(), 0, 0),
         };
-        Self { handles, begun, attempt_begun: begun, delay: 0, ticket, attempts, flags }
+        Self { handles, begun, attempt_begun: begun, delay: 0, ticket, attempts, flags, refused: None }
     }
 
     /// Passes the whole chain where nothing stands in the way, as nearly always. Otherwise nothing has happened, and
@@ -152,8 +159,7 @@ impl<'h> Call<'h> {
         let now = self.attempt_begun;
         let handles = &*self.handles;
         if handles.lifecycle.is_shut_down() {
-            let error = handles.shut_down();
-            return self.refused(error);
+            return self.refused(ErrorKind::ShutDown, 0);
         }
         if let Some(circuit) = &handles.circuit {
             if circuit.admit_closed().is_none() {
@@ -171,7 +177,7 @@ impl<'h> Call<'h> {
                 self.waits(Waiting::Turn(limiter, Some(reservation)), room)
             }
             Ok(reservation) => self.pass_bulkhead(Some(reservation), room),
-            Err(error) => self.refused(error),
+            Err(wait) => self.refused(ErrorKind::RateLimited, clock::nanos(wait)),
         }
     }
 
@@ -206,9 +212,9 @@ impl<'h> Call<'h> {
                 let bulkhead = Arc::clone(bulkhead);
                 self.waits(Waiting::Slot(bulkhead, place), room)
             }
-            Err(error) => {
+            Err(refused) => {
                 self.give_back(reservation);
-                self.refused(error)
+                self.refused_by_bulkhead(refused)
             }
         }
     }
@@ -267,7 +273,7 @@ impl<'h> Call<'h> {
         }
         self.attempts = self.attempts.saturating_add(1);
         self.flags |= ADMITTED;
-        Poll::Ready(Ok(()))
+        Poll::Ready(true)
     }
 
     /// Records an attempt's result, gives back what it held, and decides what comes next.
@@ -349,6 +355,7 @@ impl<'h> Call<'h> {
         if now < self.deadline() && self.plan_retry(ErrorClass::Transient, now) {
             return Next::Retry;
         }
+        self.refused = Some(ErrorKind::TimedOut);
         self.conclude(SiteCount::TimedOut, now);
         let handles = &*self.handles;
         handles
@@ -357,17 +364,37 @@ impl<'h> Call<'h> {
         Next::Done
     }
 
-    /// Settles an attempt that ran out of time, and says what it leaves with if there is no other.
+    /// What an attempt without an answer comes to: `None` says that there is to be another. The attempt's future must
+    /// be gone.
     #[cold]
-    pub(crate) fn cut_off(&mut self) -> (Next, ResilienceError) {
-        let refusal = self.overdue();
-        (self.settle_timeout(), refusal)
+    pub fn unanswered(&mut self) -> Option<ResilienceError> {
+        if self.flags & OVERDUE != 0 {
+            self.settle_timeout();
+        }
+        if self.flags & BACKING_OFF != 0 {
+            return None;
+        }
+        let error = self.error();
+        // Not before: an error is written in pieces and read back whole, for which a processor has to wait unless there
+        // is something else to do.
+        if let (Some(kind), 0) = (self.refused, self.flags & SETTLED) {
+            self.hinder();
+            self.end_refused(kind);
+        }
+        Some(error)
     }
 
-    /// Settles the only attempt of a call, which ran out of time.
+    /// The same for the only attempt of a call.
+    ///
+    /// # Panics
+    ///
+    /// If the call was not refused and did not run out of time.
     #[cold]
-    pub fn run_out(&mut self) -> ResilienceError {
-        self.cut_off().1
+    pub fn refusal(&mut self) -> ResilienceError {
+        match self.unanswered() {
+            Some(refusal) => refusal,
+            None => unreachable!("a call without retries was to be tried again"),
+        }
     }
 
     /// Whether there will be another attempt; asks the number of attempts, the deadline, the circuit and last the
@@ -415,19 +442,43 @@ impl<'h> Call<'h> {
         true
     }
 
-    /// The refusal of an outage: the error is made last, in its place.
-    fn refused_by_circuit(&mut self, refused: Refused) -> Admission {
-        self.hinder();
-        self.end_refused(ErrorKind::CircuitOpen);
-        match &self.handles.circuit {
-            Some(circuit) => Poll::Ready(Err(circuit.refusal(refused))),
-            None => unreachable!("a circuit has refused"),
-        }
+    /// The refusal of an outage, of which there are many.
+    fn refused_by_circuit(&mut self, refused: circuit::Refused) -> Admission {
+        self.refused(ErrorKind::CircuitOpen, refused.wait.unwrap_or(NO_WAIT))
     }
 
     #[cold]
-    fn refused(&mut self, error: ResilienceError) -> Admission {
-        Poll::Ready(Err(self.refuse(error)))
+    fn refused_by_bulkhead(&mut self, refused: bulkhead::Refused) -> Admission {
+        self.refused(refused.kind(), clock::nanos(refused.waited))
+    }
+
+    /// Ends the call by a refusal, whose error tells of so many nanoseconds.
+    #[inline]
+    fn refused(&mut self, kind: ErrorKind, nanos: u64) -> Admission {
+        self.refused = Some(kind);
+        self.delay = nanos;
+        Poll::Ready(false)
+    }
+
+    /// The error of a call that was refused or ran out of time.
+    #[inline]
+    fn error(&self) -> ResilienceError {
+        let handles = &*self.handles;
+        if self.refused == Some(ErrorKind::CircuitOpen) {
+            if let Some(circuit) = &handles.circuit {
+                let wait = (self.delay != NO_WAIT).then_some(self.delay);
+                return circuit.refusal(circuit::Refused { wait });
+            }
+        }
+        let told = Duration::from_nanos(self.delay);
+        match (self.refused, &handles.limiter, &handles.bulkhead) {
+            (Some(ErrorKind::RateLimited), Some(limiter), _) => limiter.refusal(told),
+            (Some(ErrorKind::BulkheadFull), _, Some(bulkhead)) => {
+                bulkhead.refusal(bulkhead::Refused::full(told))
+            }
+            (Some(ErrorKind::TimedOut), ..) => self.overdue(),
+            _ => handles.shut_down(),
+        }
     }
 
     /// Records an attempt that got no answer from the user's code: it ran out of time, or something it needs refused.
@@ -442,14 +493,6 @@ impl<'h> Call<'h> {
         self.settle_circuit(Outcome::Ignored, clock::now(), None);
         self.end_refused(refusal.kind());
         Next::Done
-    }
-
-    /// Counts a refusal; the call is over.
-    #[cold]
-    pub(crate) fn refuse(&mut self, error: ResilienceError) -> ResilienceError {
-        self.hinder();
-        self.end_refused(error.kind());
-        error
     }
 
     fn end_refused(&mut self, kind: ErrorKind) {
@@ -500,21 +543,15 @@ impl<'h> Call<'h> {
         result
     }
 
-    /// The error of a call whose attempt, or whole, took too long.
+    /// The error of an attempt whose time is over, or of a call that ran out of time before it.
     #[cold]
-    fn timed_out(&self, now: Instant) -> ResilienceError {
+    fn overdue(&self) -> ResilienceError {
         let handles = &*self.handles;
         let after = match (handles.total_timeout, handles.timeout) {
-            (Some(total), _) if now >= self.deadline() => total,
+            (Some(total), _) if self.attempt_deadline() >= self.deadline() => total,
             (_, attempt) => attempt.unwrap_or_default(),
         };
         ResilienceError::TimedOut { site: handles.stats.label().clone(), after }
-    }
-
-    /// The error of an attempt whose time is over.
-    #[cold]
-    fn overdue(&self) -> ResilienceError {
-        self.timed_out(self.attempt_deadline())
     }
 
     /// When the whole call is over.

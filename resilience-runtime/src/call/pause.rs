@@ -12,13 +12,11 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::{
-    ADMITTED, Admission, BACKING_OFF, Call, HOLDS_SLOT, Next, OVERDUE, WAITING, attempt::poll_deadline,
-};
+use super::{ADMITTED, Admission, BACKING_OFF, Call, HOLDS_SLOT, WAITING, attempt::poll_deadline};
 use crate::{
-    bulkhead::{Bulkhead, Place},
+    bulkhead::{Bulkhead, Place, Refused},
     clock,
-    error::ResilienceError,
+    error::{ErrorKind, ResilienceError},
     limiter::{RateLimiter, Reservation},
 };
 
@@ -132,9 +130,9 @@ impl<'h> Call<'h> {
     /// Goes on towards the next attempt, and does nothing once it may run.
     pub(crate) fn poll_admit(&mut self, mut room: Parts<'_>, cx: &mut Context<'_>) -> Admission {
         if self.flags & ADMITTED != 0 {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(true);
         }
-        if self.flags & (BACKING_OFF | OVERDUE | WAITING) == 0 {
+        if self.flags & (BACKING_OFF | WAITING) == 0 {
             let admission = self.try_admit(&mut room);
             if admission.is_ready() {
                 return admission;
@@ -146,12 +144,6 @@ impl<'h> Call<'h> {
     /// The slow way to the next attempt.
     #[cold]
     fn poll_pause(&mut self, mut room: Parts<'_>, cx: &mut Context<'_>) -> Admission {
-        // ## Overdue => (Backing off | refused): by now the last attempt's future is gone.
-        if self.flags & OVERDUE != 0 {
-            if let (Next::Done, refusal) = self.cut_off() {
-                return Poll::Ready(Err(refusal));
-            }
-        }
         loop {
             let Some(timer) = &mut room.timer else {
                 unreachable!("a site without a timer has to wait");
@@ -189,7 +181,8 @@ impl<'h> Call<'h> {
                             self.flags |= HOLDS_SLOT;
                             self.pass_circuit(None)
                         }
-                        Err(error) => self.refused(error),
+                        Err(Some(refused)) => self.refused_by_bulkhead(refused),
+                        Err(None) => self.refused(ErrorKind::TimedOut, 0),
                     }
                 }
             };
@@ -211,15 +204,16 @@ impl<'h> Call<'h> {
         }
     }
 
+    /// The bulkhead's answer, or nothing if the whole call ran out of time.
     fn poll_slot(
         &self,
         bulkhead: &Bulkhead,
         place: &mut Place,
         sleep: Pin<&mut Option<Sleep>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ResilienceError>> {
+    ) -> Poll<Result<(), Option<Refused>>> {
         if let Poll::Ready(answer) = bulkhead.poll_place(place, cx) {
-            return Poll::Ready(answer);
+            return Poll::Ready(answer.map_err(Some));
         }
         let (patience, deadline) = (place.deadline(), self.deadline());
         let until = patience.min(deadline);
@@ -227,9 +221,9 @@ impl<'h> Call<'h> {
         Poll::Ready(Err(if deadline <= patience {
             // The bulkhead did not refuse: the caller would have waited longer, were it not for its own limit.
             bulkhead.leave(place);
-            self.timed_out(until)
+            None
         } else {
-            bulkhead.expire(place, clock::now())
+            Some(bulkhead.expire(place, clock::now()))
         }))
     }
 }
@@ -239,7 +233,8 @@ impl<P: Room> Future for Admit<'_, '_, P> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.call.poll_admit(this.room.parts(), cx)
+        let admitted = ready!(this.call.poll_admit(this.room.parts(), cx));
+        Poll::Ready(if admitted { Ok(()) } else { Err(this.call.refusal()) })
     }
 }
 

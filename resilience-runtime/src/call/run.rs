@@ -13,7 +13,6 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{ADMITTED, Call, Judge, Next, Room, Verdict, attempt::poll_body};
-use crate::error::ResilienceError;
 
 pin_project! {
     /// An attempt from its admission to its verdict.
@@ -31,8 +30,8 @@ pin_project! {
 impl<'h> Call<'h> {
     /// Runs the user's future as soon as it may run, until it answers or its time is over.
     ///
-    /// `None` says that there is to be another attempt, or that this one ran out of time: its future has to be gone
-    /// before it is settled. A further attempt does that first; where there is none, [`run_out`](Self::run_out) does.
+    /// `None` says that there is no answer, and [`unanswered`](Self::unanswered) what comes of it: an attempt's future
+    /// has to be gone before it is settled.
     #[inline]
     pub fn run<P: Room, F: Future, J>(&mut self, body: F, judge: J) -> Run<'_, 'h, F, J, P> {
         Run { call: self, body, judge, room: P::default() }
@@ -52,7 +51,7 @@ where
     J: Judge<F::Output>,
     P: Room,
 {
-    type Output = Option<Result<F::Output, ResilienceError>>;
+    type Output = Option<F::Output>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -60,8 +59,8 @@ where
         let call = this.call;
         if call.flags & ADMITTED == 0 {
             match call.poll_admit(this.room.as_mut().parts(), cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(refusal)) => return Poll::Ready(Some(Err(refusal))),
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -71,7 +70,7 @@ where
             } else if call.settle_by::<F::Output, J>(&out) == Next::Retry {
                 return Poll::Ready(None);
             }
-            return Poll::Ready(Some(Ok(out)));
+            return Poll::Ready(Some(out));
         }
         match this.room.parts().timer {
             Some(timer) => call.poll_limit(timer, cx).map(|()| None),

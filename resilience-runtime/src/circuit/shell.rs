@@ -131,7 +131,8 @@ impl CircuitBreaker {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "the caller wants an error"]
 pub(crate) struct Refused {
-    wait: Option<u64>,
+    /// Nanoseconds until the next probe may run, if that is known.
+    pub(crate) wait: Option<u64>,
 }
 
 /// Nanoseconds until the next probe may run, while the circuit is open.

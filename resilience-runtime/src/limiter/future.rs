@@ -64,7 +64,10 @@ impl Future for LimiterAcquire<'_> {
         if matches!(this.stage, Stage::New) {
             *this.stage = Stage::Done;
             let now = clock::now();
-            let reservation = this.limiter.reserve(now, this.limiter.wait())?;
+            let reservation = match this.limiter.reserve(now, this.limiter.wait()) {
+                Ok(reservation) => reservation,
+                Err(wait) => return Poll::Ready(Err(this.limiter.refusal(wait))),
+            };
             if !reservation.waits {
                 return Poll::Ready(Ok(()));
             }

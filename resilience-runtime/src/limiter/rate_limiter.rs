@@ -101,7 +101,7 @@ impl RateLimiter {
                 self.stats.count(GRANTED);
                 Ok(())
             }
-            Err(wait) => Err(self.refuse(wait)),
+            Err(wait) => Err(self.refusal(self.refuse(wait))),
         }
     }
 
@@ -221,7 +221,7 @@ impl RateLimiter {
     /// If the reservation waits, the caller reports its end: [`arrive`](Self::arrive) or
     /// [`give_back`](Self::give_back).
     #[inline]
-    pub(crate) fn reserve(&self, now: Instant, most: Duration) -> Result<Reservation, ResilienceError> {
+    pub(crate) fn reserve(&self, now: Instant, most: Duration) -> Result<Reservation, Duration> {
         match self.state.reserve(now, most) {
             Ok(reservation) => {
                 self.stats.count(GRANTED);
@@ -252,9 +252,15 @@ impl RateLimiter {
 
     #[cold]
     #[inline(never)]
-    fn refuse(&self, retry_after: Duration) -> ResilienceError {
+    fn refuse(&self, wait: Duration) -> Duration {
         self.stats.count(REFUSED);
-        ResilienceError::RateLimited { limiter: self.name.clone(), retry_after }
+        wait
+    }
+
+    /// The error of a refusal.
+    #[cold]
+    pub(crate) fn refusal(&self, wait: Duration) -> ResilienceError {
+        ResilienceError::RateLimited { limiter: self.name.clone(), retry_after: wait }
     }
 }
 

@@ -84,8 +84,8 @@ where
         let result = loop {
             // ## Admitting => (Attempt | refused)
             let Some(attempt) = this.attempt.as_mut().as_pin_mut() else {
-                if let Err(refusal) = ready!(call.poll_admit(this.room.as_mut().parts(), cx)) {
-                    break Err(refusal.into());
+                if !ready!(call.poll_admit(this.room.as_mut().parts(), cx)) {
+                    break Err(call.refusal().into());
                 }
                 let attempt = call.user(&mut *this.operation);
                 this.attempt.set(Some(attempt));
@@ -120,7 +120,7 @@ where
                     }
                 }
                 None => {
-                    if let (Next::Done, refusal) = call.cut_off() {
+                    if let Some(refusal) = call.unanswered() {
                         break Err(refusal.into());
                     }
                 }
