@@ -26,8 +26,8 @@ fn unanswered_helper() {}
 
 #[resilient(retry = 1)]
 async fn sees_nothing_of_the_expansion() -> Result<u8, String> {
-    call.finish(false);
-    Ok(out)
+    __call.finish(false);
+    Ok(__out)
 }
 
 fn main() {}
