@@ -101,7 +101,7 @@ impl Backoff {
     /// If `factor` is below 1 or not finite; in a constant that is a compile error.
     #[track_caller]
     pub const fn factor(mut self, factor: f64) -> Self {
-        assert!(factor >= 1.0 && factor < f64::INFINITY, "`factor` must be at least 1");
+        assert!(factor >= 1.0 && factor < f64::INFINITY, "`factor` must be at least 1, and finite");
         self.factor = factor;
         self
     }
@@ -308,9 +308,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "`factor` must be at least 1")]
+    #[should_panic(expected = "`factor` must be at least 1, and finite")]
     fn a_shrinking_factor_is_refused() {
         let _ = Backoff::exponential(MS(1)).factor(0.5);
+    }
+
+    #[test]
+    #[should_panic(expected = "`factor` must be at least 1, and finite")]
+    fn an_endless_factor_is_refused() {
+        let _ = Backoff::exponential(MS(1)).factor(f64::INFINITY);
     }
 
     proptest! {

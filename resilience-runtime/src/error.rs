@@ -143,10 +143,11 @@ impl fmt::Display for ResilienceError {
                 if waited.is_zero() { Ok(()) } else { write!(f, " after waiting {}", Seconds(*waited)) }
             }
             Self::CircuitOpen { circuit, retry_after } => {
-                write!(f, "circuit `{circuit}` is open")?;
+                write!(f, "circuit `{circuit}` ")?;
                 match retry_after {
-                    Some(wait) => write!(f, ", {} until the next probe", Seconds(*wait)),
-                    None => Ok(()),
+                    Some(wait) => write!(f, "is open, {} until the next probe", Seconds(*wait)),
+                    // Forced open, or half-open with its probes out.
+                    None => f.write_str("lets no call through"),
                 }
             }
             Self::PoolExhausted { pool, max, waited } => {
@@ -278,7 +279,7 @@ pub enum CallError<E> {
     #[error(transparent)]
     Failed(E),
     /// The user's last error, after every retry was used.
-    #[error("failed after {attempts} attempts: {last}")]
+    #[error("failed after {}: {last}", Counted(*attempts, "attempt"))]
     RetriesExhausted {
         /// Attempts made, the first one included.
         attempts: u32,
@@ -401,6 +402,17 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// A number of things: "1 call", "2 calls".
+#[derive(Clone, Copy)]
+pub(crate) struct Counted(pub(crate) u32, pub(crate) &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, thing) = self;
+        write!(f, "{number} {thing}{}", if *number == 1 { "" } else { "s" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -433,6 +445,13 @@ mod tests {
     }
 
     #[test]
+    fn exhausted_retries_are_counted_in_words_that_agree() {
+        let text = |attempts| CallError::RetriesExhausted { attempts, last: "down" }.to_string();
+        assert_eq!(text(1), "failed after 1 attempt: down");
+        assert_eq!(text(4), "failed after 4 attempts: down");
+    }
+
+    #[test]
     #[should_panic = "`window` must be at least 1"]
     fn a_constant_fails_with_the_key_and_the_reason() {
         InvalidSettings::new("window", "must be at least 1").fail();
@@ -450,7 +469,10 @@ mod tests {
                 ResilienceError::BulkheadFull { bulkhead: NAME, max: 1, waited: Duration::ZERO },
                 "bulkhead `db` is full with 1 running",
             ),
-            (ResilienceError::CircuitOpen { circuit: NAME, retry_after: None }, "circuit `db` is open"),
+            (
+                ResilienceError::CircuitOpen { circuit: NAME, retry_after: None },
+                "circuit `db` lets no call through",
+            ),
             (
                 ResilienceError::PoolExhausted { pool: NAME, max: 8, waited },
                 "pool `db` has no connection free of 8 after 50 ms",

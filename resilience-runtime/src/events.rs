@@ -8,7 +8,12 @@ use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 use once_cell::sync::OnceCell;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{clock::Instant, error::ErrorKind, name::Name, settings::Location};
+use crate::{
+    clock::Instant,
+    error::{Counted, ErrorKind},
+    name::Name,
+    settings::Location,
+};
 
 /// The states of a circuit.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -77,15 +82,16 @@ pub enum TripReason {
 impl fmt::Display for TripReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ConsecutiveFailures { count: 1 } => f.write_str("1 failure"),
             Self::ConsecutiveFailures { count } => write!(f, "{count} failures in a row"),
             Self::Custom(reason) => f.write_str(reason),
             Self::FailureRate { rate, calls } => {
-                write!(f, "failure rate {:.0} % over {calls} calls", rate * 100.0)
+                write!(f, "failure rate {:.0} % over {}", rate * 100.0, Counted(*calls, "call"))
             }
             Self::ProbeFailed => f.write_str("a probe failed"),
             Self::ProbeTimedOut => f.write_str("the probes gave no verdict in time"),
             Self::SlowCallRate { rate, calls } => {
-                write!(f, "slow call rate {:.0} % over {calls} calls", rate * 100.0)
+                write!(f, "slow call rate {:.0} % over {}", rate * 100.0, Counted(*calls, "call"))
             }
         }
     }
@@ -337,6 +343,20 @@ mod tests {
 
     fn event(site: usize) -> Event {
         Event::FellBack { site: site.to_string().into() }
+    }
+
+    #[test]
+    fn reasons_agree_with_their_numbers() {
+        for (reason, text) in [
+            (TripReason::ConsecutiveFailures { count: 1 }, "1 failure"),
+            (TripReason::ConsecutiveFailures { count: 2 }, "2 failures in a row"),
+            (TripReason::FailureRate { rate: 1.0, calls: 1 }, "failure rate 100 % over 1 call"),
+            (TripReason::FailureRate { rate: 0.62, calls: 50 }, "failure rate 62 % over 50 calls"),
+            (TripReason::SlowCallRate { rate: 1.0, calls: 1 }, "slow call rate 100 % over 1 call"),
+            (TripReason::SlowCallRate { rate: 0.3, calls: 10 }, "slow call rate 30 % over 10 calls"),
+        ] {
+            assert_eq!(reason.to_string(), text);
+        }
     }
 
     #[test]

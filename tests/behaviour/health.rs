@@ -1,8 +1,11 @@
 //! Health reports.
 
-use std::time::Duration;
+use std::{convert::Infallible, sync::mpsc, time::Duration};
 
-use resilience_runtime::{ErrorClass, HealthStatus, Registry, resilient};
+use resilience_runtime::{
+    ConnectionPool, ErrorClass, HealthStatus, Manager, Registry, WorkerPool, resilient,
+};
+use tokio::sync::oneshot;
 
 use crate::error::TestError;
 
@@ -50,6 +53,52 @@ async fn only_a_critical_circuit_that_is_open_makes_it_unhealthy() {
     assert_eq!(registry.health().status, HealthStatus::Unhealthy);
     registry.circuit("vital").unwrap().close();
     assert_eq!(registry.health().status, HealthStatus::Healthy);
+}
+
+/// Connects to nothing.
+struct Units;
+
+impl Manager for Units {
+    type Connection = ();
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_is_told_as_well_as_many() -> Result<(), Box<dyn std::error::Error>> {
+    let registry = Registry::new();
+    let pool = registry.register_pool(ConnectionPool::builder("db", Units).max_size(1).build()?)?;
+    let workers = registry.register_worker_pool(WorkerPool::builder("cpu").threads(1).build()?)?;
+    let connection = pool.acquire().await?;
+    let mut caller = tokio_test::task::spawn(pool.acquire());
+    tokio_test::assert_pending!(caller.poll());
+    let (started, begun) = oneshot::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let mut job = tokio_test::task::spawn(workers.run(move || {
+        let _ = started.send(());
+        let _ = ended.recv();
+    }));
+    tokio_test::assert_pending!(job.poll());
+    begun.await?;
+    drop(job);
+    let reasons: Vec<_> = registry
+        .unhealthy()
+        .into_iter()
+        .filter(|item| item.kind.ends_with("pool"))
+        .map(|item| item.reason)
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "pool `db` is full with 1 in use and 1 waiting",
+            "worker pool `cpu` has 1 of 1 running for callers that gave up"
+        ]
+    );
+    drop((end, connection));
+    Ok(())
 }
 
 #[tokio::test(start_paused = true)]

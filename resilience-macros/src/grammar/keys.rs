@@ -29,7 +29,7 @@ impl Kind {
         match self {
             Self::Whole(_, least, MOST_PLACES..) => format!("{least} or more"),
             Self::Whole(_, least, most) => format!("{least} to {most}"),
-            Self::Factor => "1.0 or more".to_owned(),
+            Self::Factor => "1.0 or more, and finite".to_owned(),
             _ => "above 0, at most 1".to_owned(),
         }
     }

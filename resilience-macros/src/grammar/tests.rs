@@ -121,7 +121,8 @@ fn values_are_checked_for_type_and_range() {
             "circuit(name = \"a\", critical = 1)",
             "`critical` takes `true` or `false`, for example `critical = true`",
         ),
-        ("retry(max = 1, factor = 0.5)", "`factor = 0.5` is out of range: 1.0 or more"),
+        ("retry(max = 1, factor = 0.5)", "`factor = 0.5` is out of range: 1.0 or more, and finite"),
+        ("retry(max = 1, factor = 1e999)", "`factor = 1e999` is out of range: 1.0 or more, and finite"),
         (
             "retry(max = 1, backoff = \"exponental\")",
             "unknown `backoff = \"exponental\"`; did you mean \"exponential\"?\n\
@@ -169,6 +170,14 @@ fn durations_need_a_unit() {
             "`timeout = \"-5s\"` is not a duration: a number with a unit, such as \"500ms\", \"2s\" or \"1m\"",
         ),
         ("timeout = \"0s\"", "`timeout = \"0s\"` is out of range: 1 millisecond or more"),
+        (
+            "timeout = \"1000000000000000000m\"",
+            "`timeout = \"1000000000000000000m\"` is out of range: at most 18446744073709551615 milliseconds",
+        ),
+        (
+            "timeout_ms = 18446744073709551616",
+            "`timeout_ms = 18446744073709551616` is out of range: at most 18446744073709551615",
+        ),
         ("timeout = \"1.5ms\"", "`timeout = \"1.5ms\"` is not a whole number of milliseconds"),
         (
             "timeout = LIMIT",

@@ -69,7 +69,7 @@ pub(crate) fn value(key: &str, kind: Kind, expr: Expr) -> syn::Result<Value> {
     let shown = expr.to_token_stream().to_string().replace("- ", "-");
     let out_of_range = || {
         let range = match kind {
-            Kind::Whole(_, _, most) if number > most as f64 => format!("at most {most}"),
+            Kind::Whole(_, least, most) if number > least as f64 => format!("at most {most}"),
             _ => kind.range(),
         };
         let mut message = format!("`{key} = {shown}` is out of range: {range}");
@@ -153,11 +153,14 @@ pub(crate) fn duration(key: &str, expr: Expr) -> syn::Result<Value> {
         }
     };
     let millis = number * factor;
-    if millis < 1.0 || millis >= u64::MAX as f64 {
-        return Err(syn::Error::new_spanned(
-            &expr,
-            format!("`{key} = \"{text}\"` is out of range: 1 millisecond or more"),
-        ));
+    let range = if millis < 1.0 {
+        Some("1 millisecond or more".to_owned())
+    } else {
+        (millis >= u64::MAX as f64).then(|| format!("at most {} milliseconds", u64::MAX))
+    };
+    if let Some(range) = range {
+        let message = format!("`{key} = \"{text}\"` is out of range: {range}");
+        return Err(syn::Error::new_spanned(&expr, message));
     }
     if millis.fract() != 0.0 {
         return Err(syn::Error::new_spanned(

@@ -134,7 +134,7 @@ impl HealthReport {
             kind: "pool",
             name: pool.name.clone(),
             reason: format!(
-                "pool `{}` has all {} connections in use and {} callers waiting",
+                "pool `{}` is full with {} in use and {} waiting",
                 pool.name, pool.max_size, pool.waiting
             ),
         });
@@ -142,7 +142,7 @@ impl HealthReport {
             kind: "worker pool",
             name: workers.name.clone(),
             reason: format!(
-                "worker pool `{}` runs {} jobs on {} threads whose callers gave up",
+                "worker pool `{}` has {} of {} running for callers that gave up",
                 workers.name, workers.abandoned, workers.threads
             ),
         });

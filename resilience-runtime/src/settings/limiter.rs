@@ -57,7 +57,7 @@ impl LimiterSettings {
             return Some(InvalidSettings::new("max", "must be at most one call a nanosecond"));
         }
         if self.per.as_nanos() * self.capacity() as u128 > (u64::MAX / 16) as u128 * self.max as u128 {
-            return Some(InvalidSettings::new("per", "is too long: the burst would take decades to refill"));
+            return Some(InvalidSettings::new("per", "is too long: the burst has to refill within 36 years"));
         }
         None
     }
@@ -67,5 +67,20 @@ impl LimiterSettings {
             Some(burst) => burst,
             None => self.max,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_long_a_period_is_told_the_longest() {
+        // 2^60 ns, in milliseconds.
+        const LONGEST: u64 = 1_152_921_504_606;
+        let settings = LimiterSettings::new(1);
+        assert_eq!(settings.per_ms(LONGEST).problem(), None);
+        let problem = settings.per_ms(LONGEST + 1).problem().unwrap();
+        assert_eq!(problem.to_string(), "`per` is too long: the burst has to refill within 36 years");
     }
 }

@@ -103,7 +103,7 @@ impl RetrySettings {
         self
     }
 
-    /// What an exponential delay is multiplied with, at least 1. Default 2.
+    /// What an exponential delay is multiplied with, at least 1, and finite. Default 2.
     pub const fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
@@ -148,7 +148,7 @@ impl RetrySettings {
             return Some(InvalidSettings::new("max_delay", "must not be shorter than the first delay"));
         }
         if !is_factor(self.factor) {
-            return Some(InvalidSettings::new("factor", "must be at least 1"));
+            return Some(InvalidSettings::new("factor", "must be at least 1, and finite"));
         }
         if let Jitter::Share(share) = self.jitter {
             if !is_rate(share) {
@@ -187,6 +187,10 @@ mod tests {
             (settings.max_elapsed_ms(0), "max_elapsed"),
         ] {
             assert_eq!(bad.problem().map(|problem| problem.key), Some(key), "{bad:?}");
+        }
+        for factor in [0.9, f64::INFINITY, f64::NAN] {
+            let problem = settings.factor(factor).problem().unwrap();
+            assert_eq!(problem.to_string(), "`factor` must be at least 1, and finite", "{factor}");
         }
         assert_eq!(settings.no_budget().factor(1.0).problem(), None);
     }

@@ -31,8 +31,7 @@ fn the_text_of_the_error_that_tripped_is_kept() {
     let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
     fail(&circuit, at(0), &"connection\nreset");
     assert_eq!(cause(&circuit, at(1)).as_deref(), Some("connection\nreset"));
-    let text =
-        "circuit `api` is open: 1 failures in a row, next probe in 9 ms (last error: connection\\nreset)";
+    let text = "circuit `api` is open: 1 failure, next probe in 9 ms (last error: connection\\nreset)";
     assert_eq!(circuit.snapshot_at(at(1)).to_string(), text);
     fail(&circuit, at(10), &"still down");
     assert_eq!(cause(&circuit, at(10)).as_deref(), Some("still down"));
