@@ -13,7 +13,8 @@ use std::{
 
 /// The name of a circuit, bulkhead, limiter, timeout, pool or site. Cheap to clone.
 ///
-/// `Display` escapes control characters, so that a name taken from a request cannot break a terminal or a log line.
+/// `Display` escapes control characters and the marks that turn the direction of text, so that a name taken from a
+/// request can neither break a terminal or a log line nor reorder it.
 ///
 /// # Examples
 ///
@@ -136,10 +137,17 @@ impl fmt::Debug for Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+            if is_dangerous(c) { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
         }
         Ok(())
     }
+}
+
+/// Whether printing `c` may do more than show it: control characters, line and paragraph separators, and the marks that
+/// change the direction of the text around them (Unicode's property `Bidi_Control`).
+fn is_dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(feature = "serde")]
@@ -159,6 +167,19 @@ mod tests {
         assert_eq!(fixed, shared);
         assert!(std::collections::HashSet::from([fixed.clone()]).contains("api"));
         assert_eq!((&*shared, format!("{fixed:?}")), ("api", "\"api\"".to_owned()));
+    }
+
+    /// A name from a request could otherwise show the cells of its row in another order.
+    #[test]
+    fn display_escapes_what_would_reorder_a_line() {
+        let marks =
+            "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        for mark in marks.chars() {
+            let name = Name::from(format!("a{mark}b"));
+            assert_eq!(name.to_string(), format!("a\\u{{{:x}}}b", u32::from(mark)));
+        }
+        assert_eq!(Name::from("a\u{2028}b\u{2029}").to_string(), "a\\u{2028}b\\u{2029}");
+        assert_eq!(Name::from("שלום \u{200d}").to_string(), "שלום \u{200d}");
     }
 
     #[test]
