@@ -48,11 +48,12 @@ impl ErrorClass {
 
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    match value.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        // A date that has passed asks for no wait.
-        Err(_) => Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()),
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // The header sets no limit: more seconds than fit are for ever.
+        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
     }
+    // A date that has passed asks for no wait.
+    Some(httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -85,9 +86,15 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
             ("soon", None),
             ("-1", None),
+            ("+1", None),
+            ("", None),
         ] {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
             assert_eq!(retry_after(&headers, now), wait.map(Duration::from_secs), "{value}");
+        }
+        for endless in ["18446744073709551616", "99999999999999999999"] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, endless.parse().unwrap())]);
+            assert_eq!(retry_after(&headers, now), Some(Duration::MAX), "{endless}");
         }
     }
 }
