@@ -43,7 +43,7 @@ async fn only_a_critical_circuit_that_is_open_makes_it_unhealthy() {
     registry.scope(vital()).await.unwrap_err();
     assert_eq!(registry.health().status, HealthStatus::Unhealthy);
     tokio::time::advance(Duration::from_secs(30)).await;
-    assert_eq!(reasons(&registry), ["circuit `vital` is half-open"]);
+    assert_eq!(reasons(&registry), ["circuit `vital` is half-open: the open time has passed"]);
     assert_eq!(
         registry.health().status,
         HealthStatus::Degraded,

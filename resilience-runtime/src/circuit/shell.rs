@@ -97,8 +97,19 @@ impl CircuitBreaker {
 
     /// What a reader sees at `now`: the state after everything that time alone has brought about.
     pub(super) fn view(&self, now: Instant) -> View {
+        self.view_through(now, |_, _, _| ())
+    }
+
+    /// As [`view`](Self::view); `lapsed` hears of every change on the way that nobody has committed yet, with the view
+    /// that it ends at its due time, the state it leads to, and why.
+    pub(super) fn view_through(
+        &self,
+        now: Instant,
+        mut lapsed: impl FnMut(View, CircuitState, TransitionReason),
+    ) -> View {
         let mut view = self.state.read();
         while let Some(state) = view.word.lapsed(view.due, now) {
+            lapsed(view, state, lapse(state));
             view = self.next(view, state, view.due);
         }
         view

@@ -43,7 +43,8 @@ pub struct CircuitSnapshot {
     pub next_probe_in: Option<Duration>,
     /// Probes under way or decided, while half-open.
     pub probes_admitted: u16,
-    /// The last change of the state.
+    /// The last change of the state. One that time alone has brought about shows here at its due time, before any call
+    /// commits it.
     pub last_transition: Option<LastTransition>,
     /// The text of the error that tripped it last, where it had one.
     pub last_cause: Option<String>,
@@ -104,16 +105,33 @@ impl CircuitBreaker {
     }
 
     pub(crate) fn snapshot_at(&self, now: Instant) -> CircuitSnapshot {
-        let view = self.view(now);
+        // Under the lock the record is that of the committed state, to which time has added the rest.
+        let record = self.record.lock();
+        let (settings, mut cause) = (record.settings, record.cause.clone());
+        let mut last = record.last.as_ref().map(|last| LastTransition {
+            from: last.from,
+            to: last.to,
+            reason: last.reason,
+            ago: now.saturating_since(last.at),
+        });
+        let view = self.view_through(now, |from, to, reason| {
+            last = Some(LastTransition {
+                from: from.word.state,
+                to,
+                reason,
+                ago: now.saturating_since(from.due),
+            });
+            if to == CircuitState::Open {
+                cause = None;
+            }
+        });
+        drop(record);
         let sums = self.window.sums(now);
         let counts = self.stats.counts();
         let latency = self.stats.latency();
         let count = |which: Count| counts[which as usize];
         let timed = latency.map_or(0, |latency| latency.count);
         let rate = |part: u32| self.live.judges(sums.calls).then(|| share(part, sums.calls));
-        let record = self.record.lock();
-        let (settings, last, cause) = (record.settings, record.last.clone(), record.cause.clone());
-        drop(record);
         CircuitSnapshot {
             name: self.label().clone(),
             state: view.word.state,
@@ -126,12 +144,7 @@ impl CircuitBreaker {
             consecutive_failures: self.failures.len(view.word.generation, self.live.failure_reset(), now),
             next_probe_in: wait(view, now).map(Duration::from_nanos),
             probes_admitted: view.word.admitted(),
-            last_transition: last.map(|last| LastTransition {
-                from: last.from,
-                to: last.to,
-                reason: last.reason,
-                ago: now.saturating_since(last.at),
-            }),
+            last_transition: last,
             last_cause: cause,
             succeeded: count(Count::Succeeded) + timed.saturating_sub(count(Count::TimedFailure)),
             failed: count(Count::Failed),

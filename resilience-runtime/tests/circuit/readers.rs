@@ -40,6 +40,41 @@ async fn the_last_transition_tells_how_long_ago_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_snapshot_tells_what_time_alone_has_brought_about_as_the_call_that_commits_it_does() {
+    let circuit = half_open(builder().half_open_max(5 * SECOND)).await;
+    let heard = Heard::on(&circuit);
+    let last = || circuit.snapshot().last_transition.unwrap();
+    advance(SECOND).await;
+    let half_open = last();
+    assert_eq!((half_open.from, half_open.to), (CircuitState::Open, CircuitState::HalfOpen));
+    assert_eq!((half_open.reason, half_open.ago), (TransitionReason::OpenTimeElapsed, SECOND));
+    assert!(heard.changes().is_empty());
+    let hung = permit(&circuit);
+    assert_eq!((last(), heard.changes().len()), (half_open, 1));
+
+    advance(6 * SECOND).await;
+    let open = last();
+    assert_eq!((open.from, open.to), (CircuitState::HalfOpen, CircuitState::Open));
+    assert_eq!((open.reason, open.ago), (tripped(TripReason::ProbeTimedOut), SECOND));
+    let text = "circuit `api` is open: the probes gave no verdict in time, next probe in 29.0 s";
+    assert_eq!((circuit.snapshot().to_string().as_str(), heard.changes().len()), (text, 1));
+    refusal(&circuit);
+    assert_eq!((last(), heard.changes().len()), (open, 2));
+    drop(hung);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_after_two_changes_by_time_alone_tells_the_second() {
+    let circuit = half_open(builder().half_open_max(SECOND)).await;
+    let hung = permit(&circuit);
+    advance(SECOND + OPEN + 3 * SECOND).await;
+    let last = circuit.snapshot().last_transition.unwrap();
+    assert_eq!((last.from, last.to, last.ago), (CircuitState::Open, CircuitState::HalfOpen, 3 * SECOND));
+    assert_eq!(last.reason, TransitionReason::OpenTimeElapsed);
+    drop(hung);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_snapshot_reads_as_a_sentence() {
     let circuit = CircuitBreaker::builder("api").min_calls(8).failure_rate(0.62).open(OPEN).build().unwrap();
     let text = || circuit.snapshot().to_string();
@@ -52,10 +87,7 @@ async fn a_snapshot_reads_as_a_sentence() {
     // Five of eight, rounded half to even.
     assert_eq!(text(), open);
     advance(OPEN).await;
-    assert_eq!(text(), "circuit `api` is half-open");
-    let probes = [permit(&circuit), permit(&circuit)];
     assert_eq!(text(), "circuit `api` is half-open: the open time has passed");
-    drop(probes);
     circuit.force_open();
     assert_eq!(text(), "circuit `api` is forced open: by hand");
 }

@@ -36,6 +36,7 @@ fn the_text_of_the_error_that_tripped_is_kept() {
     fail(&circuit, at(10), &"still down");
     assert_eq!(cause(&circuit, at(10)).as_deref(), Some("still down"));
     let hung = circuit.admit(at(20)).unwrap();
+    assert_eq!(cause(&circuit, at(30)), None, "by time alone, before any call commits it");
     assert!(circuit.admit(at(30)).is_err());
     assert_eq!(cause(&circuit, at(30)), None, "nobody knows why a probe hangs");
     circuit.settle(hung, Outcome::Failure, None, || at(31), Some(&"late"));
