@@ -341,6 +341,7 @@ impl InvalidSettings {
     }
 
     /// Fails the evaluation of a constant with the text of [`Display`](fmt::Display), which constants cannot format.
+    #[track_caller]
     pub(crate) const fn fail(&self) -> ! {
         let mut text = [0; 256];
         let mut end = 0;

@@ -1,7 +1,12 @@
 //! The rate limiter through its public face, under paused time.
 
+#![allow(clippy::disallowed_types, reason = "tests stand outside the crate and its locks")]
+
 use std::{
     future::{pending, ready},
+    panic,
+    sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -19,6 +24,31 @@ fn waiting(quota: Quota, wait: Duration) -> RateLimiter {
 
 fn accepted(limiter: &RateLimiter, calls: usize) -> usize {
     (0..calls).filter(|_| limiter.try_acquire().is_ok()).count()
+}
+
+#[test]
+fn a_bad_quota_panics_where_it_is_asked_for() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (to, here, usual) = (told.clone(), thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().id() == here {
+            to.lock().unwrap().push(info.location().unwrap().line());
+        } else {
+            usual(info);
+        }
+    }));
+    let first = line!() + 2;
+    for bad in [
+        || Quota::per_second(0),
+        || Quota::per_minute(0),
+        || Quota::per_hour(0),
+        || Quota::new(0, MS(1)),
+        || Quota::per_second(1).burst(0),
+    ] {
+        assert!(panic::catch_unwind(bad).is_err());
+    }
+    let _ = panic::take_hook();
+    assert_eq!(*told.lock().unwrap(), (first..first + 5).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +81,7 @@ async fn a_refusal_says_when_to_come_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_hundred_concurrent_callers_let_exactly_the_burst_through() {
     // So slow that no second call comes free however long the test takes.
-    let limiter = std::sync::Arc::new(RateLimiter::new("x", Quota::new(10, Duration::from_secs(86_400))));
+    let limiter = Arc::new(RateLimiter::new("x", Quota::new(10, Duration::from_secs(86_400))));
     let callers: Vec<_> = (0..200)
         .map(|_| {
             let limiter = limiter.clone();
@@ -232,7 +262,7 @@ async fn the_quota_changes_while_calls_go_on() {
 async fn a_clock_that_steps_back_lets_nobody_through_twice() {
     // A second paused runtime of one process starts before the first one's time.
     let limiter = RateLimiter::new("x", Quota::per_second(2));
-    let ahead = std::thread::scope(|scope| {
+    let ahead = thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

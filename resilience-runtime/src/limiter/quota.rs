@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{error::Seconds, settings::LimiterSettings};
+use crate::{
+    error::{InvalidSettings, Seconds},
+    settings::LimiterSettings,
+};
 
 /// So many calls in a period, of which so many at once.
 ///
@@ -16,6 +19,9 @@ use crate::{error::Seconds, settings::LimiterSettings};
 /// assert_eq!((API.limit(), API.period(), API.burst_size()), (60, Duration::from_secs(60), 10));
 /// assert_eq!(API.to_string(), "60 per 60.0 s, 10 at once");
 /// ```
+///
+/// The constructors are for numbers that stand in the program, and panic at bad ones. For numbers that it reads there is
+/// [`try_new`](Self::try_new).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[must_use = "a quota does nothing until it is given to a rate limiter"]
@@ -65,11 +71,38 @@ impl Quota {
     /// # Panics
     ///
     /// If `limit` is 0, if `period` has fewer nanoseconds than `limit` calls, or if the burst would take decades to
-    /// refill; in a constant that is a compile error. [`RateLimiter::builder`](crate::RateLimiter::builder) takes
-    /// numbers that are not known to be good.
+    /// refill; in a constant that is a compile error.
     #[track_caller]
     pub const fn new(limit: u32, period: Duration) -> Self {
         Self { limit, period, burst: limit }.checked()
+    }
+
+    /// As [`new`](Self::new), for numbers that are not known to be good, such as those of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] where [`new`](Self::new) panics; its `key` is `max` for the limit, `per` for the period.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use resilience_runtime::{InvalidSettings, Quota, RateLimiter};
+    ///
+    /// fn reload(limiter: &RateLimiter, limit: u32, burst: u32) -> Result<(), InvalidSettings> {
+    ///     limiter.configure(Quota::try_new(limit, Duration::from_secs(1))?.try_burst(burst)?);
+    ///     Ok(())
+    /// }
+    ///
+    /// let limiter = RateLimiter::new("mail", Quota::per_second(100));
+    /// reload(&limiter, 50, 5)?;
+    /// assert_eq!(limiter.quota(), Quota::per_second(50).burst(5));
+    /// let error = reload(&limiter, 0, 5).unwrap_err();
+    /// assert_eq!(error.to_string(), "`max` must be at least 1");
+    /// # Ok::<(), InvalidSettings>(())
+    /// ```
+    pub const fn try_new(limit: u32, period: Duration) -> Result<Self, InvalidSettings> {
+        Self { limit, period, burst: limit }.parsed()
     }
 
     /// At most `burst` calls at once after a quiet time. Default: the limit.
@@ -83,6 +116,17 @@ impl Quota {
         self.checked()
     }
 
+    /// As [`burst`](Self::burst), for a number that is not known to be good.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSettings`] where [`burst`](Self::burst) panics; its `key` is `burst` for 0, and `per` for a burst that
+    /// would take decades to refill.
+    pub const fn try_burst(mut self, burst: u32) -> Result<Self, InvalidSettings> {
+        self.burst = burst;
+        self.parsed()
+    }
+
     /// What `settings`, which have been checked, say.
     pub(crate) const fn of(settings: &LimiterSettings) -> Self {
         Self { limit: settings.max, period: settings.per, burst: settings.capacity() }
@@ -90,10 +134,19 @@ impl Quota {
 
     #[track_caller]
     const fn checked(self) -> Self {
+        match self.parsed() {
+            Ok(quota) => quota,
+            Err(problem) => problem.fail(),
+        }
+    }
+
+    const fn parsed(self) -> Result<Self, InvalidSettings> {
         let mut settings = LimiterSettings::new(self.limit).burst(self.burst);
         settings.per = self.period;
-        let _ = settings.checked();
-        self
+        match settings.problem() {
+            Some(problem) => Err(problem),
+            None => Ok(self),
+        }
     }
 
     /// Calls let through in one period.
@@ -145,6 +198,23 @@ mod tests {
             || Quota::per_hour(1).burst(u32::MAX),
         ] {
             assert!(std::panic::catch_unwind(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_quota_of_numbers_from_outside_is_refused_with_the_reason() {
+        let text = |quota: Result<Quota, InvalidSettings>| quota.map_err(|problem| problem.to_string());
+        let second = Duration::from_secs(1);
+        assert_eq!(text(Quota::try_new(7, second)), Ok(Quota::per_second(7)));
+        assert_eq!(text(Quota::per_second(7).try_burst(2)), Ok(Quota::per_second(7).burst(2)));
+        for (bad, reason) in [
+            (Quota::try_new(0, second), "`max` must be at least 1"),
+            (Quota::try_new(1, Duration::ZERO), "`per` must be longer than zero"),
+            (Quota::try_new(2, Duration::from_nanos(1)), "`max` must be at most one call a nanosecond"),
+            (Quota::per_second(1).try_burst(0), "`burst` must be at least 1"),
+            (Quota::try_new(1, Duration::MAX), "`per` is too long: the burst has to refill within 36 years"),
+        ] {
+            assert_eq!(text(bad), Err(reason.to_owned()));
         }
     }
 }

@@ -162,6 +162,7 @@ impl Declaration {
     ///
     /// If one setting contradicts another.
     #[must_use]
+    #[track_caller]
     pub const fn checked(self) -> Self {
         if let Some(problem) = self.problem() {
             problem.fail();

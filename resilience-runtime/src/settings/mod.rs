@@ -45,6 +45,7 @@ macro_rules! checked {
         /// # Panics
         ///
         /// If a value is out of its range or contradicts another.
+        #[track_caller]
         pub const fn checked(self) -> Self {
             if let Some(problem) = self.problem() {
                 problem.fail();
