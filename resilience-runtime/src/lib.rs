@@ -140,8 +140,8 @@ pub use crate::{
     gate::{Gate, GateOutcome},
     name::Name,
     settings::{
-        BackoffKind, BulkheadSettings, CircuitSettings, Jitter, LimiterSettings, Location, RetrySettings,
-        WorkerSettings,
+        BackoffKind, BulkheadSettings, CircuitRules, CircuitSettings, Jitter, LimiterSettings, Location,
+        RetrySettings, WorkerSettings,
     },
     stats::{Latency, TimeoutSnapshot},
 };

@@ -92,7 +92,24 @@ impl CircuitBreaker {
         }
     }
 
-    /// The settings in force.
+    /// The settings in force. Change one and give them to [`configure`](Self::configure);
+    /// [`rules`](CircuitSettings::rules) tells their values. A [`TripPolicy`](crate::TripPolicy) decides in place of the
+    /// rates and the threshold.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use resilience_runtime::CircuitBreaker;
+    ///
+    /// let circuit = CircuitBreaker::builder("api").build()?;
+    /// let open = circuit.settings().rules().open;
+    /// assert_eq!(open, Duration::from_secs(30));
+    ///
+    /// circuit.configure(circuit.settings().open_ms(open.as_millis() as u64 * 2))?;
+    /// assert_eq!(circuit.settings().rules().open, Duration::from_secs(60));
+    /// # Ok::<(), resilience_runtime::InvalidSettings>(())
+    /// ```
     pub fn settings(&self) -> CircuitSettings {
         self.record.lock().settings
     }

@@ -37,6 +37,53 @@ pub struct CircuitSettings {
     pub(crate) critical: bool,
 }
 
+/// What [`CircuitSettings`] come to: every value as it applies, with the defaults in the places of those not given.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use resilience_runtime::CircuitBreaker;
+///
+/// let circuit = CircuitBreaker::builder("api").failure_threshold(5).probes(3).build()?;
+/// let rules = circuit.settings().rules();
+/// assert_eq!((rules.failure_threshold, rules.failure_rate), (Some(5), None));
+/// assert_eq!((rules.open, rules.probe_successes), (Duration::from_secs(30), 3));
+/// # Ok::<(), resilience_runtime::InvalidSettings>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct CircuitRules {
+    /// The share of failures in the window that trips, in (0, 1]; `None` if it is not watched.
+    pub failure_rate: Option<f64>,
+    /// How many calls the window holds; `None` if it holds those of a time.
+    pub window: Option<usize>,
+    /// Of how long a time it holds the calls; `None` if it holds so many.
+    pub window_time: Option<Duration>,
+    /// No rate is computed from fewer calls.
+    pub min_calls: usize,
+    /// The number of failures in a row that trips; `None` if they are not watched.
+    pub failure_threshold: Option<u32>,
+    /// The pause after which a run of failures is forgotten; `None` if it never is.
+    pub failure_reset: Option<Duration>,
+    /// The duration above which a call is slow; `None` if none is.
+    pub slow_call: Option<Duration>,
+    /// The share of slow calls in the window that trips, in (0, 1]; `None` if it is not watched.
+    pub slow_call_rate: Option<f64>,
+    /// How long it stays open before it probes.
+    pub open: Duration,
+    /// Up to which length that doubles with every failed round of probes; `None` if it does not.
+    pub open_max: Option<Duration>,
+    /// The most probes of a half-open period.
+    pub probes: usize,
+    /// How many of them close it.
+    pub probe_successes: usize,
+    /// The longest time from the first probe to the verdict.
+    pub half_open_max: Duration,
+    /// Whether the process is unhealthy, not merely degraded, while it is open.
+    pub critical: bool,
+}
+
 /// What a window holds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WindowShape {
@@ -159,6 +206,31 @@ impl CircuitSettings {
     pub const fn critical(mut self, critical: bool) -> Self {
         self.critical = critical;
         self
+    }
+
+    /// Every value as it applies, to be read.
+    #[must_use]
+    pub const fn rules(&self) -> CircuitRules {
+        let (window, window_time) = match self.window_shape() {
+            WindowShape::Count(calls) => (Some(calls), None),
+            WindowShape::Time(time) => (None, Some(time)),
+        };
+        CircuitRules {
+            failure_rate: self.trip_rate(),
+            window,
+            window_time,
+            min_calls: self.least_calls(),
+            failure_threshold: self.failure_threshold,
+            failure_reset: self.failure_reset,
+            slow_call: self.slow_call,
+            slow_call_rate: self.trip_slow_rate(),
+            open: self.open_time(),
+            open_max: self.open_max,
+            probes: self.most_probes(),
+            probe_successes: self.successes(),
+            half_open_max: self.verdict_time(),
+            critical: self.critical,
+        }
     }
 
     checked!();

@@ -14,7 +14,7 @@ mod worker;
 
 pub use self::{
     bulkhead::BulkheadSettings,
-    circuit::CircuitSettings,
+    circuit::{CircuitRules, CircuitSettings},
     declaration::{Declaration, Declared, Location, NameSpec},
     limiter::LimiterSettings,
     retry::{BackoffKind, Jitter, RetrySettings},

@@ -17,6 +17,33 @@ fn bad_settings_are_refused_by_builder_and_configure_and_change_nothing() {
 }
 
 #[test]
+fn what_was_set_can_be_read_and_so_can_what_was_not() {
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+    let circuit = CircuitBreaker::builder("api").build().unwrap();
+    let rules = circuit.settings().rules();
+    assert_eq!((rules.failure_rate, rules.failure_threshold, rules.failure_reset), (Some(0.5), None, None));
+    assert_eq!((rules.window, rules.window_time, rules.min_calls), (Some(100), None, 10));
+    assert_eq!((rules.slow_call, rules.slow_call_rate), (None, None));
+    assert_eq!((rules.open, rules.open_max, rules.half_open_max), (OPEN, None, OPEN));
+    assert_eq!((rules.probes, rules.probe_successes, rules.critical), (2, 2, false));
+
+    let rates =
+        CircuitSettings::new().failure_rate(0.2).slow_call_ms(7).slow_call_rate(0.9).window_ms(60_000);
+    let runs = rates.min_calls(20).failure_threshold(5).failure_reset_ms(8).critical(true);
+    let times = runs.open_ms(1_000).open_max_ms(9_000).half_open_max_ms(3_000).probes(4).probe_successes(3);
+    circuit.configure(times).unwrap();
+    let rules = circuit.settings().rules();
+    assert_eq!(
+        (rules.failure_rate, rules.failure_threshold, rules.failure_reset),
+        (Some(0.2), Some(5), Some(MS(8)))
+    );
+    assert_eq!((rules.window, rules.window_time, rules.min_calls), (None, Some(60 * SECOND), 20));
+    assert_eq!((rules.slow_call, rules.slow_call_rate), (Some(MS(7)), Some(0.9)));
+    assert_eq!((rules.open, rules.open_max, rules.half_open_max), (SECOND, Some(9 * SECOND), 3 * SECOND));
+    assert_eq!((rules.probes, rules.probe_successes, rules.critical), (4, 3, true));
+}
+
+#[test]
 fn configure_applies_at_once_and_keeps_state_and_window() {
     let circuit = CircuitBreaker::builder("api").window(10).build().unwrap();
     for _ in 0..4 {
