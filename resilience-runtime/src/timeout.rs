@@ -91,6 +91,10 @@ impl Timeout {
     ///
     /// [`CallError::Refused`] with [`ResilienceError::TimedOut`] at the limit, [`CallError::Failed`] with the error of
     /// `future`.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if `future` is not ready at its first poll.
     pub fn run<F>(&self, future: F) -> TimeoutRun<F> {
         TimeoutRun { inner: self.wrap(future) }
     }
@@ -104,6 +108,10 @@ impl Timeout {
     /// # Errors
     ///
     /// [`ResilienceError::TimedOut`] at the limit.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
     ///
     /// # Examples
     ///

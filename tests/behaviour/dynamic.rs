@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use resilience_runtime::{CircuitState, ErrorClass, ErrorKind, Event, Registry, resilient};
+use resilience_runtime::{CircuitBreaker, CircuitState, ErrorClass, ErrorKind, Event, Registry, resilient};
 
 use crate::error::TestError;
 
@@ -114,6 +114,31 @@ async fn names_nobody_uses_are_dropped_after_ten_minutes() {
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(registry.dynamic_names().names, 1);
     assert!(registry.circuit("host-idle").is_none() && registry.circuit("host-busy").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_given_to_a_name_go_with_it_unless_it_is_held_or_registered() {
+    let registry = Registry::new();
+    let registered = CircuitBreaker::builder("host-registered").failure_threshold(7).build().unwrap();
+    registry.register_circuit(registered).unwrap();
+    let circuit = |host| registry.circuit(&format!("host-{host}")).unwrap();
+    let call_all = async || {
+        for host in ["left", "held", "registered"] {
+            registry.scope(fetch(host, false)).await.unwrap();
+        }
+    };
+    call_all().await;
+    for host in ["left", "held"] {
+        circuit(host).configure(circuit(host).settings().failure_threshold(7)).unwrap();
+    }
+    let held = circuit("held");
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert_eq!(registry.dynamic_names().evicted, 2);
+    call_all().await;
+    let thresholds =
+        ["left", "held", "registered"].map(|it| circuit(it).settings().rules().failure_threshold);
+    assert_eq!(thresholds, [Some(1), Some(7), Some(7)]);
+    drop(held);
 }
 
 #[resilient(circuit(name = "slow-{host}"))]

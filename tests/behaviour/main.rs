@@ -14,3 +14,4 @@ mod policy;
 mod readme;
 mod registry;
 mod retry;
+mod timer;

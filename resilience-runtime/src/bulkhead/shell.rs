@@ -220,6 +220,9 @@ impl Bulkhead {
 
     /// Changes all settings in place. Calls that wait already stay in the queue, until the time they set out with.
     ///
+    /// The bulkhead of a dynamic name takes its settings along when the name is evicted; see
+    /// [`Registry::max_dynamic_names`](crate::Registry::max_dynamic_names).
+    ///
     /// # Errors
     ///
     /// If a value is out of its range; then nothing is changed.

@@ -64,6 +64,9 @@ impl CircuitBreaker {
     /// settings; an open time that has begun keeps its end. A window of another shape starts empty, and results of
     /// calls under way at that moment are not counted in it.
     ///
+    /// The circuit of a dynamic name takes its settings along when the name is evicted; see
+    /// [`Registry::max_dynamic_names`](crate::Registry::max_dynamic_names).
+    ///
     /// # Errors
     ///
     /// If a value is out of its range or contradicts another; nothing is changed then.

@@ -119,6 +119,10 @@ impl RateLimiter {
     ///
     /// [`ResilienceError::RateLimited`] with the time until the turn.
     ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if it has to wait for its turn.
+    ///
     /// # Examples
     ///
     /// ```
@@ -153,6 +157,10 @@ impl RateLimiter {
     ///
     /// [`CallError::Refused`](crate::CallError::Refused) if the turn would come too late,
     /// [`CallError::Failed`](crate::CallError::Failed) with the error of `future`.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire`](Self::acquire).
     pub fn run<F>(&self, future: F) -> LimiterRun<'_, F> {
         LimiterRun::new(self.acquire(), future)
     }
@@ -161,6 +169,9 @@ impl RateLimiter {
     ///
     /// What was used of the old burst counts against the new one, so a raise lets the difference through at once and
     /// no more. Calls that wait keep their turn; later ones come after them, at the new rate.
+    ///
+    /// The limiter of a dynamic name takes its quota along when the name is evicted; see
+    /// [`Registry::max_dynamic_names`](crate::Registry::max_dynamic_names).
     pub fn configure(&self, quota: Quota) {
         self.state.configure(quota, clock::now());
     }

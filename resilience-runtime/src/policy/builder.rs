@@ -83,6 +83,11 @@ impl Policy {
     ///
     /// Dropping the future gives everything back and counts nothing but the cancellation.
     ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if it has to wait in the bulkhead's queue, for its turn at
+    /// the limiter or for a retry, or if an attempt with a time limit is not ready at its first poll.
+    ///
     /// # Examples
     ///
     /// ```

@@ -89,6 +89,10 @@ impl<'a> Attempts<'a> {
     /// # Cancel safety
     ///
     /// If the future is dropped, the next one waits for the rest of the same delay.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if the attempt has to wait for its delay.
     pub fn next<'b>(&'b mut self) -> NextAttempt<'b, 'a> {
         NextAttempt { attempts: Some(self), sleep: None }
     }

@@ -109,6 +109,10 @@ impl Retry {
     /// [`CallError::RetriesExhausted`](crate::CallError::RetriesExhausted) if all attempts failed,
     /// [`CallError::Failed`](crate::CallError::Failed) if the error is not to be retried, or the budget or the time
     /// is used up. Both hold the last error.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its time driver enabled, if a further attempt has to wait for its delay.
     pub fn run<F, Fut, T, E>(&self, operation: F) -> RetryRun<'_, F, Fut, fn(&E) -> ErrorClass>
     where
         F: FnMut() -> Fut,
