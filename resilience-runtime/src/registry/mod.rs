@@ -184,6 +184,9 @@ impl Registry {
     }
 
     /// Holds at most this many dynamic names from now on. Default 10,000.
+    ///
+    /// A new name takes the place of one that nobody uses at the moment. Besides those with calls under way, each thread has
+    /// one in use: the name it called last.
     #[must_use]
     pub fn max_dynamic_names(self, most: usize) -> Self {
         self.0.bound.set_most(most);
