@@ -158,6 +158,40 @@ async fn a_name_with_a_call_under_way_is_never_dropped() {
     assert!(registry.circuit("slow-a").is_some());
 }
 
+#[test]
+fn a_thread_keeps_the_name_it_used_last() {
+    let registry = Registry::new().max_dynamic_names(1);
+    let call = |host| tokio_test::block_on(registry.scope(fetch(host, false))).unwrap();
+    std::thread::scope(|threads| {
+        let (called, wait) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let keeper = threads.spawn(move || {
+            call("a");
+            called.send(()).unwrap();
+            ended.recv().unwrap_err();
+        });
+        wait.recv().unwrap();
+        call("b");
+        assert_eq!((registry.dynamic_names().evicted, registry.dynamic_names().shared), (0, 1));
+        drop(end);
+        keeper.join().unwrap();
+    });
+    for (host, evicted) in [("c", 1), ("c", 1), ("d", 2), ("c", 3)] {
+        call(host);
+        assert_eq!((registry.dynamic_names().evicted, registry.dynamic_names().shared), (evicted, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_takes_its_dynamic_circuits_with_it_once_the_thread_calls_another() {
+    let registry = Registry::new();
+    registry.scope(fetch("a", false)).await.unwrap();
+    let circuit = Arc::downgrade(&registry.circuit("host-a").unwrap());
+    drop(registry);
+    Registry::new().scope(fetch("a", false)).await.unwrap();
+    assert_eq!(circuit.strong_count(), 0, "the same name of another registry is another name");
+}
+
 /// With room for each thread of the test: one may be interrupted at any moment, with a slot in its hands.
 #[resilient(circuit(name = "many-{host}"), bulkhead = 4)]
 async fn fetch_at_once(host: &str) -> Result<(), TestError> {

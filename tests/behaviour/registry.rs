@@ -48,6 +48,7 @@ fn a_name_is_registered_once() {
     assert!(std::sync::Arc::ptr_eq(&mine, &registry.circuit("mine").unwrap()));
     for taken in ["mine", "declared"] {
         let error = registry.register_circuit(circuit(taken)).unwrap_err();
+        assert_eq!(error.name(), taken);
         assert_eq!(
             error.to_string(),
             format!(

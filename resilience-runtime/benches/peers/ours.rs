@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use resilience_benches::{Budget, Comparison, Contender};
-use resilience_runtime::{CircuitBreaker, registry, resilient};
+use resilience_runtime::{CircuitBreaker, Name, registry, resilient};
 
 use crate::body::{ApiError, Plain, pending, ready};
 
@@ -66,7 +66,8 @@ async fn refused(id: u64) -> Result<u64, ApiError> {
 const OPEN: Duration = Duration::from_secs(86_400);
 
 fn open() -> Result<CircuitBreaker, resilience_runtime::InvalidSettings> {
-    let circuit = CircuitBreaker::builder("open").failure_threshold(1).open(OPEN).build()?;
+    let circuit =
+        CircuitBreaker::builder(Name::from_static("open")).failure_threshold(1).open(OPEN).build()?;
     circuit.record_failure();
     Ok(circuit)
 }

@@ -218,6 +218,7 @@ impl PolicyBuilder {
             bus: Bus::default(),
             lifecycle: Arc::new(Lifecycle::default()),
             random: Arc::new(Random::new(seed)),
+            key: None,
             last_used: AtomicU64::new(0),
         })))
     }

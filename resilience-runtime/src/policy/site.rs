@@ -36,7 +36,7 @@ impl Site {
     /// Begins a call of a function whose names are all fixed.
     pub fn begin(&'static self) -> Call<'static> {
         if let Some(registry) = registry::current() {
-            return Call::begin(HandlesRef::Shared(registry.handles(&self.declaration)));
+            return Call::begin(registry.handles(&self.declaration).into());
         }
         let handles = self.fixed.get_or_init(
             #[cold]
@@ -59,7 +59,7 @@ impl Site {
                 registry.dynamic(entry, filled, now)
             }
         };
-        Call::begin_at(HandlesRef::Shared(handles), now)
+        Call::begin_at(handles.into(), now)
     }
 }
 

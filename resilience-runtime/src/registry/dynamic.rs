@@ -5,6 +5,7 @@
 //! name shares one entry with all others of its template. Both are counted.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     fmt::{self, Write as _},
     sync::{
@@ -39,6 +40,30 @@ const MOST: usize = 10_000;
 /// Names looked at, at most, when one is added: what a call pays for the eviction of others.
 const STEPS: usize = 8;
 
+thread_local! {
+    /// The handles that this thread used last, unless a call has them at this moment: most threads call the same name many
+    /// times in a row, and so find it without the map's lock and without a change to a count that all threads share.
+    ///
+    /// A name that is kept here is not evicted. There is one a thread, until the thread calls another name or looks for
+    /// those that are idle.
+    static LAST: Cell<Option<Arc<Handles>>> = const { Cell::new(None) };
+}
+
+/// The handles this thread used last if they are those of this name; others are let go.
+fn take_last(site: &SiteEntry, key: &[u8]) -> Option<Arc<Handles>> {
+    let last = LAST.try_with(Cell::take).ok().flatten()?;
+    (Arc::ptr_eq(&last.stats, &site.stats) && last.key.as_deref() == Some(key)).then_some(last)
+}
+
+/// Keeps the handles of a dynamic name for the thread's next call, which may be after the end of their registry: not where
+/// that would keep connections open or threads alive.
+pub(super) fn keep(handles: Arc<Handles>) {
+    if handles.key.is_some() && handles.pool.is_none() && handles.workers.is_none() {
+        // What they take the place of is dropped outside: that may run code of the user's.
+        drop(LAST.try_with(|last| last.replace(Some(handles))));
+    }
+}
+
 /// One annotated function, in one registry.
 #[derive(Debug)]
 pub(crate) struct SiteEntry {
@@ -53,7 +78,7 @@ pub(crate) struct SiteEntry {
 }
 
 /// A name as bytes: to look one up it need not be shown to be text first.
-type Key = Arc<[u8]>;
+pub(crate) type Key = Arc<[u8]>;
 
 /// The names a call fills in, in the order circuit, bulkhead, limiter; `None` where the attribute has no template.
 pub(crate) type Filled<'a> = [Option<fmt::Arguments<'a>>; 3];
@@ -145,6 +170,10 @@ impl Inner {
             // Several names in one key: their ends tell ("ab", "c") from ("a", "bc").
             let _ = write!(text, "\u{1f}{ends:?}");
         }
+        if let Some(handles) = take_last(site, text.as_bytes()) {
+            handles.touch(now);
+            return handles;
+        }
         if let Some(handles) = site.names.get(text.as_bytes()) {
             handles.touch(now);
             return handles.clone();
@@ -177,7 +206,7 @@ impl Inner {
                     begin = end;
                     Some(name)
                 });
-                let handles = Arc::new(self.join(site, names));
+                let handles = Arc::new(Handles { key: Some(key.clone()), ..self.join(site, names) });
                 handles.touch(now);
                 vacant.insert(handles.clone());
                 handles
@@ -215,6 +244,7 @@ impl Inner {
 
     /// Drops every name that has been idle for long, and forgotten primitives.
     pub(super) fn sweep(&self, now: Instant) {
+        drop(LAST.try_with(Cell::take));
         let names = std::mem::take(&mut *self.bound.order.lock());
         let (gone, kept): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|(site, key)| self.evict(site, key, now, false));

@@ -86,6 +86,7 @@ impl Inner {
             bus: self.bus.clone(),
             lifecycle: self.lifecycle.clone(),
             random: self.random.clone(),
+            key: None,
             last_used: AtomicU64::new(0),
         }
     }

@@ -185,11 +185,13 @@ impl Registry {
 
     /// Holds at most this many dynamic names from now on. Default 10,000.
     ///
-    /// A name is evicted once it was idle for ten minutes, or idle at all where there is no room for another, unless its
-    /// circuit is in any state but closed or somebody holds what it goes through. Everything it had goes with it, also
-    /// the settings that code gave it by `configure`: the next call of that name begins with those of the attribute. To
-    /// keep them, hold the `Arc` that looking the name up gives, or register the primitive under that name before its
-    /// first call.
+    /// A new name takes the place of one that nobody uses at the moment. Besides those with calls under way, each thread has
+    /// one in use: the name it called last. Where there is room, a name goes once it was idle for ten minutes. It is
+    /// kept while its circuit is in any state but closed or somebody holds what it goes through.
+    ///
+    /// Everything an evicted name had goes with it, also the settings that code gave it by `configure`: the next call of
+    /// that name begins with those of the attribute. To keep them, hold the `Arc` that looking the name up gives, or
+    /// register the primitive under that name before its first call.
     #[must_use]
     pub fn max_dynamic_names(self, most: usize) -> Self {
         self.0.bound.set_most(most);

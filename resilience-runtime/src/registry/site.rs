@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::pools::PoolSlot;
+use super::{
+    dynamic::{self, Key},
+    pools::PoolSlot,
+};
 use crate::{
     bulkhead::Bulkhead,
     circuit::CircuitBreaker,
@@ -243,6 +246,8 @@ pub(crate) struct Handles {
     pub(crate) bus: Bus,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) random: Arc<Random>,
+    /// Under what a site finds the handles of a dynamic name.
+    pub(crate) key: Option<Key>,
     /// When a dynamic name was last called; unused for static ones.
     pub(crate) last_used: AtomicU64,
 }
@@ -272,7 +277,25 @@ impl Handles {
 #[derive(Debug)]
 pub(crate) enum HandlesRef<'h> {
     Borrowed(&'h Handles),
-    Shared(Arc<Handles>),
+    Shared(Shared),
+}
+
+/// Handles that go back to the thread's last name when they are dropped.
+#[derive(Debug)]
+pub(crate) struct Shared(Option<Arc<Handles>>);
+
+impl From<Arc<Handles>> for HandlesRef<'_> {
+    fn from(handles: Arc<Handles>) -> Self {
+        Self::Shared(Shared(Some(handles)))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(handles) = self.0.take() {
+            dynamic::keep(handles);
+        }
+    }
 }
 
 impl Deref for HandlesRef<'_> {
@@ -282,7 +305,8 @@ impl Deref for HandlesRef<'_> {
     fn deref(&self) -> &Handles {
         match self {
             Self::Borrowed(handles) => handles,
-            Self::Shared(handles) => handles,
+            Self::Shared(Shared(Some(handles))) => handles,
+            Self::Shared(Shared(None)) => unreachable!("they leave when they are dropped"),
         }
     }
 }
