@@ -189,7 +189,7 @@ impl Body<'_> {
         hygienic! {{
             let __probe = #probe;
             #[allow(unused_imports)]
-            use #p::probes::*;
+            use #p::FindJudge as _;
             (&&&&&&&__probe).judge()
         }}
     }

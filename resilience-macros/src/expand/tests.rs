@@ -28,7 +28,7 @@ fn a_bare_site_is_begun_and_run() {
          ::resilience_runtime::__private::declare!(__RESILIENT_SITE);\
          letmut__call=__RESILIENT_SITE.begin();\
          let__refusal={let__judge={let__probe=::resilience_runtime::__private::Probe::<u8>::new();\
-         #[allow(unused_imports)]use::resilience_runtime::__private::probes::*;(&&&&&&&__probe).judge()};\
+         #[allow(unused_imports)]use::resilience_runtime::__private::FindJudgeas_;(&&&&&&&__probe).judge()};\
          match__call.run::<::resilience_runtime::__private::NoRoom,_,_>(asyncmove{\
          #[allow(unreachable_code)]match::resilience_runtime::__private::None::<u8>{\
          ::resilience_runtime::__private::Some(__never)=>return__never,::resilience_runtime::__private::None=>{}}\

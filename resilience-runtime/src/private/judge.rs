@@ -45,41 +45,49 @@ impl<R> fmt::Debug for Probe<R> {
     }
 }
 
+/// Finds the judge of an outcome's type. One trait for all levels: to look for a method costs a compiler time for each
+/// trait that has it.
+pub trait FindJudge {
+    /// The judge.
+    type Judge;
+
+    /// It.
+    fn judge(&self) -> Self::Judge;
+}
+
 macro_rules! judges {
-    ($($(#[$doc:meta])* $judge:ident, $probe:ident: [$($bounds:tt)*] $probed:ty;)*) => {
+    ($($(#[$doc:meta])* $judge:ident: [$($bounds:tt)*] $probed:ty;)*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             pub struct $judge;
 
-            #[doc = concat!("Finds [`", stringify!($judge), "`].")]
-            pub trait $probe {
-                /// The judge.
+            impl<$($bounds)*> FindJudge for $probed {
+                type Judge = $judge;
+
                 fn judge(&self) -> $judge {
                     $judge
                 }
             }
-
-            impl<$($bounds)*> $probe for $probed {}
         )*
     };
 }
 
 judges! {
     /// First choice: the error says it itself.
-    ByClassifyShown, ProbeClassifyShown: [T, E: Classify + Display] &&&&&&Probe<Result<T, E>>;
+    ByClassifyShown: [T, E: Classify + Display] &&&&&&Probe<Result<T, E>>;
     /// Second choice: it does, but cannot be displayed.
-    ByClassify, ProbeClassify: [T, E: Classify] &&&&&Probe<Result<T, E>>;
+    ByClassify: [T, E: Classify] &&&&&Probe<Result<T, E>>;
     /// Third choice: whatever caused the error may be a refusal.
-    ByError, ProbeError: [T, E: Error] &&&&Probe<Result<T, E>>;
+    ByError: [T, E: Error] &&&&Probe<Result<T, E>>;
     /// Fourth choice: the same for errors that only point to one.
-    ByDeref, ProbeDeref: [T, E: Deref<Target = D> + Display, D: AsError + ?Sized] &&&Probe<Result<T, E>>;
+    ByDeref: [T, E: Deref<Target = D> + Display, D: AsError + ?Sized] &&&Probe<Result<T, E>>;
     /// Fifth choice: a failure of which only the text is known.
-    ByShapeShown, ProbeShapeShown: [T, E: Display] &&Probe<Result<T, E>>;
+    ByShapeShown: [T, E: Display] &&Probe<Result<T, E>>;
     /// Sixth choice: a failure of which nothing is known.
-    ByShape, ProbeShape: [R: CanFail] &Probe<R>;
+    ByShape: [R: CanFail] &Probe<R>;
     /// Last choice: not a shape that can fail.
-    ByNothing, ProbeNothing: [R] Probe<R>;
+    ByNothing: [R] Probe<R>;
 }
 
 /// The judges of a `Result`. It has no parameters, so that nobody else can make [`ByNothing`] one of them.

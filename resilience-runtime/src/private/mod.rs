@@ -29,20 +29,11 @@ pub use self::{
     fresh::Fresh,
     judge::{
         AsError, ByClassify, ByClassifyShown, ByDeref, ByError, ByNothing, ByShape, ByShapeShown, CanFail,
-        Fallible, JudgeError, OfResults, Probe, ProbeClassify, ProbeClassifyShown, ProbeDeref, ProbeError,
-        ProbeNothing, ProbeShape, ProbeShapeShown, classified, classify, judge, verdict,
+        Fallible, FindJudge, JudgeError, OfResults, Probe, classified, classify, judge, verdict,
     },
     pooled::{FromFailure, Place, PlaceByError, PlaceByPoolError, PlaceByShape, PlaceOfNever},
     refusal::{FromRefusal, never_refused},
 };
-
-/// The traits that find a judge, nameless, to be imported all at once.
-pub mod probes {
-    pub use super::judge::{
-        ProbeClassify as _, ProbeClassifyShown as _, ProbeDeref as _, ProbeError as _, ProbeNothing as _,
-        ProbeShape as _, ProbeShapeShown as _,
-    };
-}
 
 pub use crate::__declare as declare;
 #[doc(hidden)]
