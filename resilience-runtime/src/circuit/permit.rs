@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{CircuitBreaker, Outcome, Ticket};
+use super::{CircuitBreaker, Outcome, Refused, Ticket};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
@@ -14,8 +14,8 @@ use crate::{
 #[must_use = "dropping a permit at once cancels its call; report `success`, `failure` or `ignore`"]
 pub struct Permit<'a> {
     circuit: Held<'a>,
-    /// Known only where the circuit needs durations.
-    begun: Option<Instant>,
+    /// [`Instant::FAR`] where the circuit needs no durations.
+    begun: Instant,
     /// The ticket, and [`OPEN`]. One word, because a processor has to wait when what was written in parts is read as a
     /// whole, as moving a permit does.
     token: u64,
@@ -44,31 +44,28 @@ impl Deref for Held<'_> {
 impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn acquire(circuit: &'a CircuitBreaker) -> Result<Self, ResilienceError> {
-        match circuit.admit_closed() {
-            Some(ticket) => Ok(Self::new(Held::Borrowed(circuit), ticket)),
-            None => Self::acquire_other(Held::Borrowed(circuit)),
-        }
-    }
-
-    pub(super) fn acquire_owned(circuit: Arc<CircuitBreaker>) -> Result<Self, ResilienceError> {
-        match circuit.admit_closed() {
-            Some(ticket) => Ok(Self::new(Held::Owned(circuit), ticket)),
-            None => Self::acquire_other(Held::Owned(circuit)),
-        }
-    }
-
-    /// Of a circuit that is not closed.
-    #[inline(never)]
-    fn acquire_other(circuit: Held<'a>) -> Result<Self, ResilienceError> {
-        match circuit.admit(clock::now()) {
-            Ok(ticket) => Ok(Self::new(circuit, ticket)),
+        match Self::ticket_of(circuit) {
+            Ok(ticket) => Ok(Self::new(Held::Borrowed(circuit), ticket)),
             Err(refused) => Err(circuit.refusal(refused)),
         }
     }
 
     #[inline]
+    pub(super) fn acquire_owned(circuit: Arc<CircuitBreaker>) -> Result<Self, ResilienceError> {
+        match Self::ticket_of(&circuit) {
+            Ok(ticket) => Ok(Self::new(Held::Owned(circuit), ticket)),
+            Err(refused) => Err(circuit.refusal(refused)),
+        }
+    }
+
+    #[inline]
+    fn ticket_of(circuit: &CircuitBreaker) -> Result<Ticket, Refused> {
+        circuit.admit_closed().map_or_else(|| circuit.admit(clock::now()), Ok)
+    }
+
+    #[inline]
     fn new(circuit: Held<'a>, ticket: Ticket) -> Self {
-        let begun = circuit.reads_the_clock().then(clock::now);
+        let begun = if circuit.reads_the_clock() { clock::now() } else { Instant::FAR };
         Self { circuit, begun, token: u64::from(ticket.generation) | OPEN }
     }
 
@@ -93,17 +90,23 @@ impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn report_with(mut self, outcome: Outcome, cause: Option<&dyn fmt::Display>) {
         self.token &= !OPEN;
-        let Some(begun) = self.begun else {
+        if self.begun == Instant::FAR {
             return self.circuit.settle(self.ticket(), outcome, None, clock::now, cause);
-        };
+        }
         let now = clock::now();
-        let took = Sample::new(now.nanos_since(begun));
+        let took = Sample::new(now.nanos_since(self.begun));
         self.circuit.settle(self.ticket(), outcome, Some(took), || now, cause);
     }
 
     #[inline]
     const fn ticket(&self) -> Ticket {
         Ticket { generation: self.token as u32 }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cancel(&self) {
+        self.circuit.settle(self.ticket(), Outcome::Cancelled, None, clock::now, None);
     }
 
     #[inline]
@@ -116,7 +119,7 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.token & OPEN != 0 {
-            self.circuit.settle(self.ticket(), Outcome::Cancelled, None, clock::now, None);
+            self.cancel();
         }
     }
 }
