@@ -36,12 +36,22 @@ async fn permanent() -> Result<String, Error> {
     Err(Error::Failed("no"))
 }
 
+#[resilient(
+    retry(max = 2, delay_ms = 100, jitter = "none"),
+    total_timeout_ms = 50,
+    fallback = |error| Ok(seen(&error)),
+)]
+async fn without_time_for_another() -> Result<String, Error> {
+    Err(Error::Failed("no"))
+}
+
 #[tokio::test(start_paused = true)]
 async fn it_learns_why() {
     assert_eq!(without_retry().await, Ok("failed".to_owned()));
     assert_eq!(with_retry().await, Ok("exhausted after 3".to_owned()));
     assert_eq!(timing_out().await, Ok("refused: TimedOut".to_owned()));
     assert_eq!(permanent().await, Ok("failed".to_owned()));
+    assert_eq!(without_time_for_another().await, Ok("failed".to_owned()));
 }
 
 fn plain_function(error: CallError<Error>) -> Result<String, Error> {
