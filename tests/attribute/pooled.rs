@@ -512,3 +512,20 @@ fn the_future_is_send() {
     let call = pin!(send(registry.scope(answers(&seen, &outcomes))));
     assert_eq!(now(call), Ok(0));
 }
+
+#[resilient(circuit = "tenant-{tenant}", pool = "sessions")]
+async fn of_tenant(#[pooled] session: &mut Pooled<Sessions>, tenant: u8) -> Result<u8, Error> {
+    session.used += 1;
+    Ok(tenant)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dynamic_name_that_a_thread_keeps_keeps_no_connections() {
+    let registry = Registry::new();
+    let pool = ConnectionPool::builder("sessions", Sessions::default()).build().expect("valid settings");
+    let pool = Arc::downgrade(&registry.register_pool(pool).expect("the name is free"));
+    assert_eq!(registry.scope(of_tenant(1)).await, Ok(1));
+    assert_ne!(pool.strong_count(), 0);
+    drop(registry);
+    assert_eq!(pool.strong_count(), 0);
+}

@@ -221,3 +221,31 @@ async fn a_fallback_answers_and_the_call_is_counted_by_how_it_ended_before() {
         assert_eq!((site.failed, site.timed_out, site.in_flight), (failed, timed_out, 0));
     }
 }
+
+/// An argument that an attempt owns.
+struct Loud;
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        panic!("loud");
+    }
+}
+
+#[resilient(circuit = "counts-loud")]
+async fn loud(argument: Loud) -> Result<(), TestError> {
+    std::mem::forget(argument);
+    Ok(())
+}
+
+#[test]
+fn a_refusal_is_one_though_an_argument_panics_on_its_way_out() {
+    let registry = Registry::new();
+    tokio_test::block_on(registry.scope(loud(Loud))).unwrap();
+    registry.circuit("counts-loud").unwrap().force_open();
+    let refused = || tokio_test::block_on(registry.scope(loud(Loud)));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(refused)).unwrap_err();
+    let site = site(&registry, "loud");
+    assert_eq!((site.calls, site.succeeded, site.refused_by_circuit), (2, 1, 1));
+    assert_eq!((site.cancelled, site.panicked, site.in_flight), (0, 0, 0));
+    assert_eq!(registry.circuit("counts-loud").unwrap().snapshot().refused, 1);
+}

@@ -596,6 +596,10 @@ impl<'h> Call<'h> {
     #[cold]
     fn abandon(&mut self) {
         self.hinder();
+        if let Some(kind) = self.refused {
+            // An argument's destructor panicked between the refusal and its error.
+            return self.end_refused(kind);
+        }
         self.release_slot();
         let panicked = self.flags & IN_USER_CODE != 0;
         let outcome = if panicked { Outcome::Panicked } else { Outcome::Cancelled };
