@@ -9,19 +9,19 @@ pub(crate) fn comparisons() -> Vec<Comparison> {
     let ours = |limit| {
         Contender::future("", move || {
             let pool = ours(limit);
-            async move |_| drop(pool.acquire().await)
+            async move |_| pool.acquire().await.map(drop)
         })
     };
     let deadpool = |name, limit| {
         Contender::future(name, move || {
             let pool = deadpool(limit);
-            async move |_| drop(pool.get().await)
+            async move |_| pool.get().await.map(drop)
         })
     };
     let bb8 = |name, limit| {
         Contender::future(name, move || {
             let pool = bb8(limit);
-            async move |_| drop(pool.get().await)
+            async move |_| pool.get().await.map(drop)
         })
     };
     vec![

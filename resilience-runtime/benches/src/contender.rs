@@ -56,9 +56,9 @@ impl Contender {
     }
 
     /// A future, awaited on a current-thread runtime, within which it is made.
-    pub fn future<R, C>(name: &'static str, make: impl Fn() -> C + Send + Sync + 'static) -> Self
+    pub fn future<T, E, C>(name: &'static str, make: impl Fn() -> C + Send + Sync + 'static) -> Self
     where
-        C: AsyncFnMut(u64) -> R + 'static,
+        C: AsyncFnMut(u64) -> Result<T, E> + 'static,
     {
         let make = move || -> Runner {
             let runtime = runtime();
@@ -69,7 +69,10 @@ impl Contender {
             Box::new(move |calls| {
                 runtime.block_on(async {
                     for id in 0..calls {
-                        black_box(&call(black_box(id)).await);
+                        match call(black_box(id)).await {
+                            Ok(value) => drop(black_box(value)),
+                            Err(error) => drop(black_box(error)),
+                        }
                     }
                 });
                 size_of_val(&call(0))

@@ -65,12 +65,14 @@ where
             }
         }
         if let Poll::Ready(out) = poll_body(call, this.body, cx) {
-            if J::is_success(&out) {
-                call.succeed();
-            } else if call.settle_by::<F::Output, J>(&out) == Next::Retry {
-                return Poll::Ready(None);
-            }
-            return Poll::Ready(Some(out));
+            return Poll::Ready(match J::split(out) {
+                Ok(success) => {
+                    call.succeed();
+                    Some(J::join(success))
+                }
+                Err(out) if call.settle_by::<F::Output, J>(&out) == Next::Retry => None,
+                Err(out) => Some(out),
+            });
         }
         match this.room.parts().timer {
             Some(timer) => call.poll_limit(timer, cx).map(|()| None),

@@ -6,8 +6,15 @@ use crate::{circuit::Outcome, class::ErrorClass};
 
 /// Judges the outcomes `R` of a site. Has no value of its own: a site's judge is a type.
 pub trait Judge<R> {
-    /// Whether there is nothing to judge.
-    fn is_success(out: &R) -> bool;
+    /// What a success consists of.
+    type Success;
+
+    /// The parts of a success, or the outcome there is something to judge about.
+    #[allow(clippy::missing_errors_doc)]
+    fn split(out: R) -> Result<Self::Success, R>;
+
+    /// The outcome again.
+    fn join(success: Self::Success) -> R;
 
     /// The class of the failure, `None` for a success.
     fn class(out: &R) -> Option<ErrorClass>;

@@ -158,9 +158,16 @@ impl<E: Display> JudgeError<E> for ByShapeShown {
 impl<E> JudgeError<E> for ByShape {}
 
 impl<T, E, J: JudgeError<E> + OfResults> Judge<Result<T, E>> for J {
+    type Success = T;
+
     #[inline]
-    fn is_success(out: &Result<T, E>) -> bool {
-        out.is_ok()
+    fn split(out: Result<T, E>) -> Result<T, Result<T, E>> {
+        out.map_err(Err)
+    }
+
+    #[inline]
+    fn join(value: T) -> Result<T, E> {
+        Ok(value)
     }
 
     fn class(out: &Result<T, E>) -> Option<ErrorClass> {
@@ -173,9 +180,16 @@ impl<T, E, J: JudgeError<E> + OfResults> Judge<Result<T, E>> for J {
 }
 
 impl<T> Judge<Option<T>> for ByShape {
+    type Success = T;
+
     #[inline]
-    fn is_success(out: &Option<T>) -> bool {
-        out.is_some()
+    fn split(out: Option<T>) -> Result<T, Option<T>> {
+        out.ok_or(None)
+    }
+
+    #[inline]
+    fn join(value: T) -> Option<T> {
+        Some(value)
     }
 
     fn class(out: &Option<T>) -> Option<ErrorClass> {
@@ -188,9 +202,16 @@ impl<T> Judge<Option<T>> for ByShape {
 }
 
 impl<R> Judge<R> for ByNothing {
+    type Success = R;
+
     #[inline]
-    fn is_success(_: &R) -> bool {
-        true
+    fn split(out: R) -> Result<R, R> {
+        Ok(out)
+    }
+
+    #[inline]
+    fn join(out: R) -> R {
+        out
     }
 
     fn class(_: &R) -> Option<ErrorClass> {

@@ -37,7 +37,14 @@ impl<T> FromRefusal for Option<T> {
 /// # Panics
 ///
 /// Always: nobody refuses there.
+#[inline]
+pub fn never_refused<R>(refusal: ResilienceError) -> R {
+    // The answer's type is no part of this: an answer that a call could write to would be moved as a whole.
+    never(&refusal)
+}
+
 #[cold]
-pub fn never_refused<R>(_: ResilienceError) -> R {
-    unreachable!("a site without gates was refused")
+#[inline(never)]
+fn never(refusal: &ResilienceError) -> ! {
+    unreachable!("a site without gates was refused: {refusal}")
 }
