@@ -148,7 +148,7 @@ pub use crate::{
 #[doc(no_inline)]
 pub use crate::{
     bulkhead::{Bulkhead, BulkheadPermit, BulkheadSnapshot},
-    circuit::{CircuitBreaker, CircuitSnapshot, Permit, TripPolicy, WindowTotals},
+    circuit::{CircuitBreaker, CircuitSnapshot, OwnedPermit, Permit, TripPolicy, WindowTotals},
     health::{HealthReport, HealthStatus, Unhealthy},
     limiter::{LimiterSnapshot, Quota, RateLimiter},
     policy::Policy,

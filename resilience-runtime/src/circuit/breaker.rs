@@ -10,7 +10,7 @@ use std::{
 use once_cell::sync::OnceCell;
 
 use super::{
-    CircuitBreakerBuilder, CircuitRun, Permit, TripPolicy,
+    CircuitBreakerBuilder, CircuitRun, OwnedPermit, Permit, TripPolicy,
     failures::FailureRun,
     listeners::{FailureReport, Listeners},
     rules::Live,
@@ -202,8 +202,8 @@ impl CircuitBreaker {
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
-    pub fn try_acquire_owned(self: &Arc<Self>) -> Result<Permit<'static>, ResilienceError> {
-        Permit::acquire_owned(self.clone())
+    pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, ResilienceError> {
+        OwnedPermit::acquire(Arc::clone(self))
     }
 
     /// Runs a future if the circuit lets it through, which is asked at the first poll.

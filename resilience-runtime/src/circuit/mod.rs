@@ -25,7 +25,7 @@ pub use self::{
     breaker::CircuitBreaker,
     builder::CircuitBreakerBuilder,
     listeners::FailureReport,
-    permit::Permit,
+    permit::{OwnedPermit, Permit},
     policy::{TripPolicy, WindowTotals},
     run::{By, CircuitRun, Judge},
     snapshot::{CircuitSnapshot, LastTransition, LoggedOutcome},

@@ -36,7 +36,7 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if self.polling {
             if let Some(permit) = self.permit.take() {
-                permit.report_with(Outcome::Panicked, None);
+                permit.report(Outcome::Panicked);
             }
         }
     }
@@ -109,7 +109,7 @@ where
         };
         guard.polling = false;
         if let (Some(outcome), Some(permit)) = (outcome, guard.permit.take_if(|_| polled.is_ready())) {
-            permit.report_with(outcome, None);
+            permit.report(outcome);
         }
         polled.map_err(CallError::Failed)
     }
