@@ -98,11 +98,15 @@ impl CircuitBreaker {
         trip_policy: Option<Box<dyn TripPolicy>>,
     ) -> Self {
         let seed = seed ^ fold(&name);
+        let window = Window::new(settings.window_shape());
+        if stats.is_striped() {
+            window.make_slots();
+        }
         Self {
             name,
             state: State::new(),
             live: Live::new(&settings),
-            window: Window::new(settings.window_shape()),
+            window,
             failures: FailureRun::new(),
             stats,
             seed: AtomicU64::new(seed),

@@ -82,6 +82,17 @@ impl<const N: usize> Stats<N> {
         Self { shards, resolution, baseline: Mutex::new(None) }
     }
 
+    /// Whether threads have parts of their own: not for what exists by the thousand.
+    pub(crate) const fn is_striped(&self) -> bool {
+        self.shards.len() > 1
+    }
+
+    /// Bytes that stand elsewhere.
+    #[cfg(test)]
+    pub(crate) fn heap(&self) -> usize {
+        self.shards.len() * (size_of::<Shard<N>>() + self.resolution.buckets() * size_of::<AtomicU64>())
+    }
+
     /// Counts one event.
     #[inline]
     pub(crate) fn count(&self, which: usize) {

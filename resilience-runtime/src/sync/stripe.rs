@@ -82,7 +82,7 @@ impl<T> Striped<T> {
         self.iter_from(Stripe(0))
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.owned.len() + 1
     }
 }

@@ -11,6 +11,9 @@
 //! **A full window of successes needs no write for another one**: all-success windows look the same wherever the
 //! cursor stands. A failure makes the window dirty, and n successes clean it again. This is what makes a healthy
 //! circuit free of shared writes.
+//!
+//! **A slot that holds nothing of its generation stands for a success**, if it was handed out. So the ring can wait for
+//! the first outcome that is none: of circuits that exist by the thousand, those that never failed have no slots.
 
 use std::sync::OnceLock;
 
@@ -46,6 +49,10 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
+    const fn is_success(self) -> bool {
+        !self.failure && !self.slow
+    }
+
     /// Two bits, and one that tells a recorded outcome from an empty slot.
     const fn bits(self) -> u32 {
         4 | (self.failure as u32) << 1 | self.slow as u32
@@ -66,14 +73,17 @@ pub(super) struct CountWindow {
     sums: AtomicU64,
     /// When the slots were last wiped.
     wiped: AtomicU32,
-    ring: OnceLock<Ring>,
+    ring: NextRing,
 }
 
-/// Slots, and more of them if a longer window was asked for later.
+/// A ring, once an outcome needs it.
+type NextRing = OnceLock<Box<Ring>>;
+
+/// Slots, and more of them if a longer window needs them later.
 #[derive(Debug)]
 struct Ring {
     slots: Box<[AtomicU32]>,
-    longer: OnceLock<Box<Self>>,
+    longer: NextRing,
 }
 
 impl CountWindow {
@@ -89,10 +99,6 @@ impl CountWindow {
 
     /// Uses `len` slots from now on, after the window was cleared for a new generation.
     pub(super) fn resize(&self, len: u32) {
-        let mut ring = self.ring.get_or_init(|| Ring::new(len));
-        while ring.slots.len() < len as usize {
-            ring = ring.longer.get_or_init(|| Box::new(Ring::new(len)));
-        }
         self.len.store(len, Ordering::Release);
     }
 
@@ -102,10 +108,10 @@ impl CountWindow {
         self.sums.swap(clean(tag), Ordering::AcqRel);
         self.cursor.swap(u64::from(tag) << TAG_SHIFT, Ordering::AcqRel);
         if self.wiped.swap(generation >> WIPE_BITS, Ordering::AcqRel) != generation >> WIPE_BITS {
-            let mut next = self.ring.get();
-            while let Some(ring) = next {
+            let mut next = &self.ring;
+            while let Some(ring) = next.get() {
                 ring.slots.iter().for_each(|slot| slot.store(0, Ordering::Release));
-                next = ring.longer.get().map(|longer| &**longer);
+                next = &ring.longer;
             }
         }
     }
@@ -122,7 +128,7 @@ impl CountWindow {
 
     #[inline]
     pub(super) fn record(&self, generation: u32, kind: Kind) -> Option<Sums> {
-        if !kind.failure && !kind.slow && self.is_clean(generation) {
+        if kind.is_success() && self.is_clean(generation) {
             return Some(Sums { calls: self.len.load(Ordering::Acquire), failures: 0, slow: 0 });
         }
         let tag = generation & TAG_MASK;
@@ -142,8 +148,11 @@ impl CountWindow {
                 Err(now) => cursor = now,
             }
         };
-        // Swap the outcome in.
-        let slot = self.slot(index, len)?;
+        // Swap the outcome in. A success needs no slot where nobody needed one yet.
+        let slot = if kind.is_success() { self.slot(index, len) } else { self.needed_slot(index, len) };
+        let Some(slot) = slot else {
+            return self.read(tag, self.sums.load(Ordering::Acquire));
+        };
         let mut old = slot.load(Ordering::Acquire);
         let new = tag << (u32::BITS - TAG_BITS) | kind.bits();
         loop {
@@ -181,9 +190,8 @@ impl CountWindow {
     pub(super) fn log(&self) -> Vec<Kind> {
         let (cursor, len) = (self.cursor.load(Ordering::Acquire), self.len.load(Ordering::Acquire));
         let (tag, claimed) = ((cursor >> TAG_SHIFT) as u32, cursor as u32);
-        (claimed.saturating_sub(len)..claimed)
-            .filter_map(|index| outcome(self.slot(index % len, len)?.load(Ordering::Acquire), tag))
-            .collect()
+        let recorded = |index| outcome(self.slot(index % len, len)?.load(Ordering::Acquire), tag);
+        (claimed.saturating_sub(len)..claimed).map(|index| recorded(index).unwrap_or_default()).collect()
     }
 
     fn read(&self, tag: u32, sums: u64) -> Option<Sums> {
@@ -193,10 +201,33 @@ impl CountWindow {
         ((sums >> TAG_SHIFT) as u32 == tag).then(|| Sums { calls, failures: sum(SUM_BITS), slow: sum(0) })
     }
 
+    /// The slot, if any outcome needed one of so many.
     fn slot(&self, index: u32, len: u32) -> Option<&AtomicU32> {
         let mut ring = self.ring.get()?;
         while ring.slots.len() < len as usize {
             ring = ring.longer.get()?;
+        }
+        ring.slots.get(index as usize)
+    }
+
+    /// Makes the slots now, not at the first failure.
+    pub(super) fn make_slots(&self) {
+        self.needed_slot(0, self.len.load(Ordering::Acquire));
+    }
+
+    /// Slots that were made.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        let rings = std::iter::successors(self.ring.get(), |ring| ring.longer.get());
+        rings.map(|ring| ring.slots.len()).sum()
+    }
+
+    /// The slot, made if it is not there yet.
+    fn needed_slot(&self, index: u32, len: u32) -> Option<&AtomicU32> {
+        let make = || Box::new(Ring::new(len));
+        let mut ring = self.ring.get_or_init(make);
+        while ring.slots.len() < len as usize {
+            ring = ring.longer.get_or_init(make);
         }
         ring.slots.get(index as usize)
     }
@@ -267,6 +298,23 @@ mod tests {
         let before = (window.cursor.load(Ordering::Relaxed), window.sums.load(Ordering::Relaxed));
         assert_eq!(window.record(9, OK), Some(Sums { calls: 4, failures: 0, slow: 0 }));
         assert_eq!(before, (window.cursor.load(Ordering::Relaxed), window.sums.load(Ordering::Relaxed)));
+    }
+
+    #[test]
+    fn slots_are_made_for_the_first_outcome_that_is_no_success() {
+        let window = window(4, 0);
+        for _ in 0..7 {
+            window.record(0, OK);
+        }
+        assert_eq!((window.slots(), window.log()), (0, vec![OK; 4]));
+        assert_eq!(window.record(0, FAILURE), Some(Sums { calls: 4, failures: 1, slow: 0 }));
+        assert_eq!((window.slots(), window.log()), (4, vec![OK, OK, OK, FAILURE]));
+        window.clear(1);
+        window.resize(6);
+        assert_eq!(window.record(1, OK), Some(Sums { calls: 1, failures: 0, slow: 0 }));
+        assert_eq!(window.slots(), 4);
+        window.record(1, FAILURE);
+        assert_eq!((window.slots(), window.log()), (10, vec![OK, FAILURE]));
     }
 
     #[test]

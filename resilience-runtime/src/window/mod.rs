@@ -104,6 +104,17 @@ impl Window {
         }
     }
 
+    /// Makes room for what would make it at its first failure.
+    pub(crate) fn make_slots(&self) {
+        self.count.make_slots();
+    }
+
+    /// Slots that were made.
+    #[cfg(test)]
+    pub(crate) fn slots(&self) -> usize {
+        self.count.slots()
+    }
+
     #[inline]
     fn time(&self) -> Option<(&TimeWindow, u64)> {
         match self.bucket.load(Ordering::Acquire) {

@@ -117,8 +117,18 @@ fn a_timeout_is_a_failure_of_its_own_kind() {
     assert_eq!(snapshot.latency.unwrap().max, Duration::from_millis(7));
 }
 
-/// Beside it stand the slots of its window, four bytes each, and its counters.
+/// Until its first failure, which needs a slot of four bytes for each call of the window.
 #[test]
-fn a_circuit_itself_takes_at_most_720_bytes() {
-    assert!(size_of::<CircuitBreaker>() <= 720, "{}", size_of::<CircuitBreaker>());
+fn a_circuit_of_a_dynamic_name_takes_at_most_a_kibibyte() {
+    let circuit = CircuitBreaker::compact(NAME, SETTINGS, 0);
+    for _ in 0..300 {
+        let ticket = circuit.admit(at(0)).unwrap();
+        circuit.settle(ticket, Outcome::Success, Some(Sample::of(Duration::from_millis(7))), || at(7), None);
+    }
+    assert_eq!(circuit.window.slots(), 0);
+    let counts_of_arc = 2 * size_of::<usize>();
+    let bytes = counts_of_arc + size_of_val(&circuit) + circuit.stats.heap();
+    assert!(bytes <= 1024, "{bytes}");
+    circuit.record_failure();
+    assert_eq!(circuit.window.slots(), 100);
 }
