@@ -361,18 +361,3 @@ fn no_arguments_make_the_parser_panic() {
     let read = (0..20_000).filter(|_| read_anything(&mut seed, 8)).count();
     assert!(read > 5_000, "only {read} were tokens");
 }
-
-#[test]
-#[ignore = "goes on for FUZZ_SECONDS, 20 by default; `.ci/run fuzz`"]
-fn fuzz_arguments() {
-    let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |seconds| seconds.parse().expect("a number"));
-    let start = std::time::SystemTime::now();
-    let mut seed = start.duration_since(std::time::UNIX_EPOCH).expect("later").as_nanos() as u64;
-    println!("seed {seed}");
-    let mut read = 0_u64;
-    while start.elapsed().is_ok_and(|elapsed| elapsed.as_secs() < seconds) {
-        read += (1..40).filter(|&length| read_anything(&mut seed, length)).count() as u64;
-    }
-    println!("fuzzed {read} argument lists");
-    assert!(read > 0);
-}

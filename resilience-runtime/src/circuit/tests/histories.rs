@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
+use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
     super::{CircuitBreaker, Outcome, Ticket},
@@ -189,22 +189,4 @@ proptest! {
     fn the_circuit_behaves_as_the_reference(settings in settings(), steps in vec(step(), 0..150)) {
         run_paused(settings, steps);
     }
-}
-
-#[test]
-#[ignore = "goes on for FUZZ_SECONDS, 20 by default; `.ci/run fuzz`"]
-fn fuzz_histories() {
-    let seconds = std::env::var("FUZZ_SECONDS").map_or(20, |seconds| seconds.parse().expect("a number"));
-    let (begun, mut histories) = (clock::now(), 0);
-    while clock::now().saturating_since(begun).as_secs() < seconds {
-        let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
-        let history = (settings(), vec(step(), 0..600));
-        let result = TestRunner::new(config).run(&history, |(settings, steps)| {
-            run_paused(settings, steps);
-            Ok(())
-        });
-        result.unwrap_or_else(|failure| panic!("after {histories} histories: {failure}"));
-        histories += 100;
-    }
-    println!("fuzzed {histories} histories");
 }
