@@ -27,10 +27,12 @@ pub(super) fn protected(
     let p = site::support(policy);
     let output = without_impl_trait(shape.output.clone()).to_token_stream();
     let body = Body { policy, shape, lend, clones, p: &p, output };
+    let import = site::import(policy);
     let site = site::declaration(policy, &p, label);
     let begin = body.begin();
     let call = body.call();
     hygienic! {
+        #import
         #site
         let mut __call = #begin;
         #call
@@ -369,10 +371,14 @@ impl Body<'_> {
         if clones.is_empty() {
             return attempted;
         }
-        let clone = clones.iter().map(|name| located(hygienic!(#p::Clone::clone), name.span()));
+        // As if the name's place held the call: what cannot be cloned is underlined, not the whole attribute.
+        let clone = clones.iter().map(|name| {
+            let p = located(p.clone(), name.span());
+            quote_spanned!(name.span()=> #p::Clone::clone(&#name))
+        });
         hygienic! {
             {
-                #(let #fresh = #p::Fresh(__call.user(|| #clone(&#clones)));)*
+                #(let #fresh = #p::Fresh(__call.user(|| #clone));)*
                 #attempted
             }
         }

@@ -10,9 +10,15 @@ use crate::grammar::{Group, Int, Kind, Limit, MILLIS, Name, Policy, Setting, Val
 /// Path of the runtime's support module.
 pub(super) fn support(policy: &Policy) -> TokenStream {
     match &policy.krate {
-        Some(path) => quote!(#path::__private),
+        Some(_) => hygienic!(__resilient),
         None => hygienic!(::resilience_runtime::__private),
     }
+}
+
+/// The short name of a support module that the user has said where to find: a wrong path is one mistake then, and not
+/// as many as there are uses.
+pub(super) fn import(policy: &Policy) -> Option<TokenStream> {
+    policy.krate.as_ref().map(|path| hygienic!(use #path::__private as __resilient;))
 }
 
 /// `static __RESILIENT_SITE`, and its entry in the list that the linker collects.

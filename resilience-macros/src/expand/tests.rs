@@ -46,15 +46,16 @@ fn settings_become_a_constant_declaration() {
         "async fn f() -> R {}",
     );
     for part in [
-        ".circuit(rt::__private::NameSpec::Static(\"a\"),rt::__private::Some({\
-         rt::__private::check::usize_order(1,N,\"`probe_successes`mustnotbeabove`probes`\");",
-        "rt::__private::CircuitSettings::new().failure_rate(1.0)\
-         .probes(rt::__private::check::usize({letvalue:rt::__private::primitive::usize=N;value},1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
-        ".retry(rt::__private::RetrySettings::new(3).backoff(rt::__private::BackoffKind::Linear)\
-         .jitter(rt::__private::Jitter::Share(0.5)).no_budget())",
-        ".bulkhead(rt::__private::Some(rt::__private::NameSpec::Template(\"b-{x}\")),rt::__private::BulkheadSettings::new(4))",
-        ".rate_limit(rt::__private::None,rt::__private::LimiterSettings::new(5)).timeout_ms(2000)",
-        "begin_named([rt::__private::None,rt::__private::Some(rt::__private::format_args!(\"b-{x}\")),rt::__private::None])",
+        "usert::__privateas__resilient;",
+        ".circuit(__resilient::NameSpec::Static(\"a\"),__resilient::Some({\
+         __resilient::check::usize_order(1,N,\"`probe_successes`mustnotbeabove`probes`\");",
+        "__resilient::CircuitSettings::new().failure_rate(1.0)\
+         .probes(__resilient::check::usize({letvalue:__resilient::primitive::usize=N;value},1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
+        ".retry(__resilient::RetrySettings::new(3).backoff(__resilient::BackoffKind::Linear)\
+         .jitter(__resilient::Jitter::Share(0.5)).no_budget())",
+        ".bulkhead(__resilient::Some(__resilient::NameSpec::Template(\"b-{x}\")),__resilient::BulkheadSettings::new(4))",
+        ".rate_limit(__resilient::None,__resilient::LimiterSettings::new(5)).timeout_ms(2000)",
+        "begin_named([__resilient::None,__resilient::Some(__resilient::format_args!(\"b-{x}\")),__resilient::None])",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
