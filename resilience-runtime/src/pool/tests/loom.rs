@@ -9,13 +9,36 @@
 
 use std::time::Duration;
 
-use ::loom::{future::block_on, thread};
+use ::loom::{
+    future::block_on,
+    thread::{self, JoinHandle},
+};
 
 use super::*;
 
-fn small_pool(max_size: usize) -> Arc<ConnectionPool<Scripted>> {
+fn small_pool(max_size: usize) -> Pool {
     let pool = builder(&Scripted::default()).max_size(max_size).acquire_timeout(Duration::MAX);
     Arc::new(pool.build().unwrap())
+}
+
+type Pool = Arc<ConnectionPool<Scripted>>;
+
+fn on_a_thread<R: 'static>(pool: &Pool, run: impl FnOnce(&Pool) -> R + 'static) -> JoinHandle<R> {
+    let pool = Arc::clone(pool);
+    thread::spawn(move || run(&pool))
+}
+
+/// Waits for a connection, and gives it back.
+fn patient(pool: &Pool) -> JoinHandle<()> {
+    on_a_thread(pool, |pool| drop(block_on(pool.acquire()).unwrap()))
+}
+
+/// Asks for a connection once, and goes.
+fn fickle(pool: &Pool) -> JoinHandle<()> {
+    on_a_thread(pool, |pool| {
+        let mut caller = Box::pin(pool.acquire());
+        let _ = poll(&mut caller);
+    })
 }
 
 #[test]
@@ -23,10 +46,7 @@ fn return_against_checkout() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let caller = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
-        };
+        let caller = patient(&pool);
         drop(held);
         caller.join().unwrap();
         check_books(&pool, 0);
@@ -39,17 +59,8 @@ fn hand_over_against_cancel() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let fickle = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || {
-                let mut caller = Box::pin(pool.acquire());
-                let _ = poll(&mut caller);
-            })
-        };
-        let patient = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
-        };
+        let fickle = fickle(&pool);
+        let patient = patient(&pool);
         drop(held);
         fickle.join().unwrap();
         patient.join().unwrap();
@@ -63,10 +74,7 @@ fn discard_against_waiting() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let caller = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
-        };
+        let caller = patient(&pool);
         held.discard();
         caller.join().unwrap();
         check_books(&pool, 0);
@@ -79,17 +87,8 @@ fn right_against_cancel() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let fickle = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || {
-                let mut caller = Box::pin(pool.acquire());
-                let _ = poll(&mut caller);
-            })
-        };
-        let patient = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
-        };
+        let fickle = fickle(&pool);
+        let patient = patient(&pool);
         held.discard();
         fickle.join().unwrap();
         patient.join().unwrap();
@@ -103,10 +102,7 @@ fn resize_against_waiting() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let caller = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(pool.acquire()).unwrap()))
-        };
+        let caller = patient(&pool);
         pool.resize(2).unwrap();
         caller.join().unwrap();
         drop(held);
@@ -133,10 +129,7 @@ fn close_against_return_and_waiting() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let caller = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(pool.acquire())))
-        };
+        let caller = on_a_thread(&pool, |pool| drop(block_on(pool.acquire())));
         let holder = thread::spawn(move || drop(held));
         pool.close();
         caller.join().unwrap();
@@ -152,14 +145,8 @@ fn close_against_a_right_that_was_handed_over() {
     ::loom::model(|| {
         let pool = small_pool(1);
         let held = now(pool.acquire()).unwrap();
-        let caller = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || block_on(pool.acquire()).is_ok())
-        };
-        let closer = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || pool.close())
-        };
+        let caller = on_a_thread(&pool, |pool| block_on(pool.acquire()).is_ok());
+        let closer = on_a_thread(&pool, |pool| pool.close());
         held.discard();
         let served = caller.join().unwrap();
         closer.join().unwrap();
