@@ -201,11 +201,25 @@ impl CircuitBreaker {
         Permit::acquire(self)
     }
 
-    /// The same with a permit that can be sent anywhere.
+    /// The same with a permit that keeps the circuit alive and can be sent anywhere.
     ///
     /// # Errors
     ///
     /// As [`try_acquire`](Self::try_acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{sync::Arc, thread};
+    ///
+    /// use resilience_runtime::CircuitBreaker;
+    ///
+    /// let circuit = Arc::new(CircuitBreaker::builder("disk").build()?);
+    /// let permit = circuit.try_acquire_owned()?;
+    /// thread::spawn(move || permit.failure()).join().expect("it reports and ends");
+    /// assert_eq!(circuit.snapshot().failed, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit, ResilienceError> {
         OwnedPermit::acquire(Arc::clone(self))
     }
