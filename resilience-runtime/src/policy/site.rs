@@ -8,7 +8,7 @@ use std::{
 use crate::{
     call::Call,
     clock,
-    registry::{self, Filled, Handles, HandlesRef, SiteEntry, registry},
+    registry::{self, Filled, Handles, HandlesRef, Registry, SiteEntry, registry},
     settings::Declaration,
 };
 
@@ -36,13 +36,19 @@ impl Site {
     /// Begins a call of a function whose names are all fixed.
     pub fn begin(&'static self) -> Call<'static> {
         if let Some(registry) = registry::current() {
-            return Call::begin(registry.handles(&self.declaration).into());
+            return self.begin_in(&registry);
         }
         let handles = self.fixed.get_or_init(
             #[cold]
             || registry().handles(&self.declaration),
         );
-        Call::begin(HandlesRef::Borrowed(handles))
+        Call::begin_at(HandlesRef::Borrowed(handles), clock::now())
+    }
+
+    /// Begins a call within the scope of a registry of its own.
+    #[cold]
+    fn begin_in(&'static self, registry: &Registry) -> Call<'static> {
+        Call::begin(registry.handles(&self.declaration).into())
     }
 
     /// Begins a call that fills in names, in the order circuit, bulkhead, limiter.
