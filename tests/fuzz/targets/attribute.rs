@@ -6,19 +6,19 @@
 
 #![no_main]
 
-#[path = "../../resilience-macros/src/errors.rs"]
+#[path = "../../../resilience-macros/src/errors.rs"]
 mod errors;
-#[path = "../../resilience-macros/src/expand/mod.rs"]
+#[path = "../../../resilience-macros/src/expand/mod.rs"]
 mod expand;
-#[path = "../../resilience-macros/src/grammar/mod.rs"]
+#[path = "../../../resilience-macros/src/grammar/mod.rs"]
 mod grammar;
-#[path = "../../resilience-macros/src/item.rs"]
+#[path = "../../../resilience-macros/src/item.rs"]
 mod item;
-#[path = "../../resilience-macros/src/shape.rs"]
+#[path = "../../../resilience-macros/src/shape.rs"]
 mod shape;
-#[path = "../../resilience-macros/src/types.rs"]
+#[path = "../../../resilience-macros/src/types.rs"]
 mod types;
-#[path = "../../resilience-macros/src/words.rs"]
+#[path = "../../../resilience-macros/src/words.rs"]
 mod words;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
