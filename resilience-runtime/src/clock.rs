@@ -167,7 +167,6 @@ mod source {
 
     struct Source {
         clock: quanta::Clock,
-        start: u64,
         /// Nanoseconds of `1 << SHIFT` ticks. One multiplication by a number that is known is less than the clock's
         /// own conversion; it is as exact to a part in a trillion.
         scale: u64,
@@ -180,11 +179,12 @@ mod source {
         static SOURCE: OnceLock<Source> = OnceLock::new();
         let source = SOURCE.get_or_init(|| {
             let clock = quanta::Clock::new();
-            let (start, scale) = (clock.raw(), clock.delta_as_nanos(0, 1 << SHIFT));
-            Source { clock, start, scale }
+            let scale = clock.delta_as_nanos(0, 1 << SHIFT);
+            Source { clock, scale }
         });
-        let ticks = source.clock.raw().saturating_sub(source.start);
-        Instant::from_nanos(ZERO + (u128::from(ticks) * u128::from(source.scale) >> SHIFT) as u64)
+        // Counted from wherever the counter began, which never matters.
+        let nanos = u128::from(source.clock.raw()) * u128::from(source.scale) >> SHIFT;
+        Instant::from_nanos((nanos as u64).wrapping_add(ZERO))
     }
 
     /// For so long a thread relies on one pair of readings. The two clocks drift apart by less than a microsecond

@@ -109,9 +109,7 @@ impl CircuitBreaker {
 
     #[inline]
     fn is_quick_and_current(&self, ticket: Ticket, took: Option<Sample>) -> bool {
-        let bits = self.state.bits();
-        Word::is_closed(bits)
-            && Word::generation_of(bits) == ticket.generation
+        Word::is_closed_in(self.state.bits(), ticket.generation)
             && !self.live.is_slow(took)
             && self.trip_policy.is_none()
     }

@@ -77,6 +77,12 @@ impl Word {
         bits & 7 == 0
     }
 
+    /// Whether a packed word is in that state, and of this generation. No probe is out then, so nothing else is in it.
+    #[inline]
+    pub(super) const fn is_closed_in(bits: u64, generation: u32) -> bool {
+        bits == (generation as u64) << GENERATION_SHIFT
+    }
+
     #[inline]
     pub(super) const fn generation_of(bits: u64) -> u32 {
         (bits >> GENERATION_SHIFT) as u32

@@ -118,7 +118,7 @@ impl<const N: usize> Stats<N> {
     }
 
     /// The same for a caller that knows its stripe already.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keep_in(&self, stripe: Stripe, sample: Sample) {
         match self.shards.part(stripe) {
             Part::Own(shard) => shard.time(sample),
