@@ -589,6 +589,15 @@ impl<'h> Call<'h> {
         }
     }
 
+    /// Ends what was not settled, and gives shared handles back.
+    #[inline(never)]
+    fn leave(&mut self) {
+        if self.flags & SETTLED == 0 {
+            self.abandon();
+        }
+        self.handles.give_back();
+    }
+
     /// What a call that ends without a result leaves behind: nothing, and one count.
     #[cold]
     fn abandon(&mut self) {
@@ -608,8 +617,8 @@ impl<'h> Call<'h> {
 impl Drop for Call<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.flags & SETTLED == 0 {
-            self.abandon();
+        if self.flags & SETTLED == 0 || !self.handles.is_borrowed() {
+            self.leave();
         }
     }
 }

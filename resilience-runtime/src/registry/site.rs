@@ -280,7 +280,7 @@ pub(crate) enum HandlesRef<'h> {
     Shared(Shared),
 }
 
-/// Handles that go back to the thread's last name when they are dropped.
+/// Handles, until they go back to the thread's last name.
 #[derive(Debug)]
 pub(crate) struct Shared(Option<Arc<Handles>>);
 
@@ -290,10 +290,17 @@ impl From<Arc<Handles>> for HandlesRef<'_> {
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Some(handles) = self.0.take() {
-            dynamic::keep(handles);
+impl HandlesRef<'_> {
+    /// Whether there is nothing to give back.
+    #[inline]
+    pub(crate) const fn is_borrowed(&self) -> bool {
+        matches!(self, Self::Borrowed(_))
+    }
+
+    /// Gives shared handles back to the thread's last name, and is of no use any more.
+    pub(crate) fn give_back(&mut self) {
+        if let Self::Shared(Shared(handles)) = self {
+            handles.take().into_iter().for_each(dynamic::keep);
         }
     }
 }
