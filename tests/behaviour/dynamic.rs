@@ -225,3 +225,89 @@ async fn many_threads_making_the_same_names_agree() {
     assert_eq!(registry.site("behaviour::dynamic::fetch_at_once").unwrap().succeeded, 32_000);
     assert!(circuits.iter().all(|circuit| Arc::strong_count(circuit) <= 3));
 }
+
+#[resilient(
+    circuit(name = "fixed-api", failure_threshold = 3),
+    bulkhead(name = "fixed-db", max = 10),
+    rate_limit(name = "fixed-user-{user}", max = 100)
+)]
+async fn beside_a_template(user: u32, fail: bool) -> Result<(), TestError> {
+    if fail { Err(TestError::Failed(ErrorClass::Transient)) } else { Ok(()) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fixed_name_beside_a_template_is_there_from_the_start_and_stays() {
+    let registry = Registry::new();
+    let circuit = registry.circuit("fixed-api").expect("known before the first call");
+    assert_eq!(registry.bulkhead("fixed-db").unwrap().max(), 10);
+    assert!(registry.limiter("fixed-user-{user}").is_none());
+    circuit.configure(circuit.settings().failure_threshold(4)).unwrap();
+    drop(circuit);
+    for user in 0..3 {
+        registry.scope(beside_a_template(user, true)).await.unwrap_err();
+        tokio::time::advance(Duration::from_secs(601)).await;
+        assert_eq!(registry.dynamic_names().names, 0, "the quota of user {user} went");
+    }
+    registry.scope(beside_a_template(3, true)).await.unwrap_err();
+    let circuit = registry.circuit("fixed-api").unwrap();
+    assert_eq!((circuit.state(), circuit.snapshot().failed), (CircuitState::Open, 4));
+    circuit.force_open();
+    drop(circuit);
+    registry.scope(beside_a_template(9, false)).await.unwrap_err();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    assert_eq!(registry.dynamic_names().names, 0, "an open circuit that stays anyway keeps no name");
+}
+
+#[resilient(rate_limit(name = "hourly-{user}", max = 5, per_ms = 3_600_000))]
+async fn hourly(user: u32) -> Result<(), TestError> {
+    Ok(())
+}
+
+async fn served(registry: &Registry, user: u32, calls: usize) -> usize {
+    let mut served = 0;
+    for _ in 0..calls {
+        served += usize::from(registry.scope(hourly(user)).await.is_ok());
+    }
+    served
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_partly_used_is_not_dropped() {
+    let registry = Registry::new().max_dynamic_names(2);
+    assert_eq!(served(&registry, 1, 50).await, 5);
+    tokio::time::advance(Duration::from_secs(601)).await;
+    assert_eq!(registry.dynamic_names().names, 1);
+    for user in 2..20 {
+        served(&registry, user, 1).await;
+    }
+    assert_eq!(served(&registry, 1, 50).await, 0, "not an hour has passed, whoever else came");
+    tokio::time::advance(Duration::from_secs(7_200)).await;
+    assert_eq!(registry.dynamic_names().names, 0);
+}
+
+#[resilient(circuit = "two-{a}", bulkhead(name = "names-{b}", max = 1))]
+async fn two_names(a: &str, b: &str) -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_names_are_never_taken_for_two_others() {
+    let registry = Registry::new();
+    for (a, b) in [("x", "yz"), ("xy", "z"), ("xyz", ""), ("", "xyz"), ("xyz\u{1f}5", "")] {
+        registry.scope(two_names(a, b)).await.unwrap();
+        assert!(registry.circuit(&format!("two-{a}")).is_some());
+        assert!(registry.bulkhead(&format!("names-{b}")).is_some());
+    }
+    assert_eq!(registry.dynamic_names().names, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_health_report_drops_idle_names_of_every_kind() {
+    let registry = Registry::new();
+    registry.scope(fetch("a", false)).await.unwrap();
+    registry.scope(hourly(1)).await.unwrap();
+    registry.scope(two_names("a", "b")).await.unwrap();
+    tokio::time::advance(Duration::from_secs(86_400)).await;
+    let report = registry.health();
+    assert_eq!((report.dynamic_names.names, report.dynamic_names.evicted), (0, 3));
+}

@@ -278,6 +278,29 @@ async fn a_shutdown_answers_a_backoff_and_lets_a_turn_come() {
     assert_eq!(backoff.unwrap_err().refusal().kind(), ErrorKind::ShutDown);
 }
 
+#[resilient]
+async fn measured() -> u8 {
+    tokio::task::yield_now().await;
+    7
+}
+
+#[resilient(retry(max = 1, delay_ms = 1_000, jitter = "none"))]
+async fn only_retried(attempts: &AtomicU32) -> Result<u8, String> {
+    if attempts.fetch_add(1, Ordering::Relaxed) == 0 { Err("not yet".into()) } else { Ok(measured().await) }
+}
+
+/// They have no place for a refusal.
+#[tokio::test(start_paused = true)]
+async fn functions_that_nothing_can_refuse_go_on_after_a_shutdown() {
+    let (registry, attempts) = (Registry::new(), AtomicU32::new(0));
+    let (retried, ended) =
+        tokio::join!(registry.scope(only_retried(&attempts)), registry.shutdown(Duration::from_secs(60)));
+    assert_eq!((retried, ended), (Ok(7), true));
+    assert_eq!(registry.scope(measured()).await, 7);
+    let site = registry.site("behaviour::registry::measured").unwrap();
+    assert_eq!((site.calls, site.succeeded), (2, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn circuits_registered_later_draw_from_the_seed_as_well() {
     let open_times = |seed| async move {

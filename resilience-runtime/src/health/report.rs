@@ -90,13 +90,13 @@ impl Registry {
     /// How everything is at this moment. It reads counters and holds up no call.
     #[must_use]
     pub fn health(&self) -> HealthReport {
-        let circuits: Vec<_> = self.circuits().iter().map(|circuit| circuit.snapshot()).collect();
+        let circuits = self.circuit_snapshots();
         HealthReport {
             status: circuits.iter().map(status).max().unwrap_or(HealthStatus::Healthy),
             sites: self.sites(),
             circuits,
-            bulkheads: self.bulkheads().iter().map(|bulkhead| bulkhead.snapshot()).collect(),
-            limiters: self.limiters().iter().map(|limiter| limiter.snapshot()).collect(),
+            bulkheads: self.bulkhead_snapshots(),
+            limiters: self.limiter_snapshots(),
             timeouts: self.timeouts(),
             pools: self.pools().iter().map(|pool| pool.snapshot()).collect(),
             workers: self.worker_pools().iter().map(|workers| workers.stats()).collect(),

@@ -199,6 +199,11 @@ impl RateLimiter {
         self.state.free(clock::now())
     }
 
+    /// Whether nothing of the quota is used at this moment.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.state.is_full(now)
+    }
+
     /// How many calls wait for their turn.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -97,6 +97,10 @@ impl State {
         self.pace(word).free(word & LATEST, now)
     }
 
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.word.0.load(Ordering::Acquire) & LATEST <= now.as_nanos()
+    }
+
     pub(super) fn quota(&self) -> Quota {
         *self.quota.lock()
     }

@@ -37,6 +37,9 @@ const IDLE: Duration = Duration::from_secs(600);
 /// Names a registry holds unless told otherwise.
 const MOST: usize = 10_000;
 
+/// Names looked at together by those who look at all.
+const FEW: usize = 64;
+
 /// Names looked at, at most, when one is added: what a call pays for the eviction of others.
 const STEPS: usize = 8;
 
@@ -166,9 +169,10 @@ impl Inner {
                 *end = Some(text.len());
             }
         }
-        if ends.iter().flatten().count() > 1 {
-            // Several names in one key: their ends tell ("ab", "c") from ("a", "bc").
-            let _ = write!(text, "\u{1f}{ends:?}");
+        // Several names in one key: where all but the last end tells ("ab", "c") from ("a", "bc").
+        let count = ends.iter().flatten().count();
+        for end in ends.iter().flatten().take(count.saturating_sub(1)) {
+            let _ = write!(text, "\u{1f}{end}");
         }
         if let Some(handles) = take_last(site, text.as_bytes()) {
             handles.touch(now);
@@ -245,11 +249,23 @@ impl Inner {
     /// Drops every name that has been idle for long, and forgotten primitives.
     pub(super) fn sweep(&self, now: Instant) {
         drop(LAST.try_with(Cell::take));
-        let names = std::mem::take(&mut *self.bound.order.lock());
-        let (gone, kept): (Vec<_>, Vec<_>) =
-            names.into_iter().partition(|(site, key)| self.evict(site, key, now, false));
-        drop(gone);
-        self.bound.order.lock().extend(kept);
+        // Few at a time: meanwhile calls look for names that can make room.
+        let mut left = self.bound.order.lock().len();
+        while left > 0 {
+            let names: Vec<_> = {
+                let mut order = self.bound.order.lock();
+                let few = left.min(FEW).min(order.len());
+                order.drain(..few).collect()
+            };
+            if names.is_empty() {
+                break;
+            }
+            left -= names.len();
+            let (gone, kept): (Vec<_>, Vec<_>) =
+                names.into_iter().partition(|(site, key)| self.evict(site, key, now, false));
+            drop(gone);
+            self.bound.order.lock().extend(kept);
+        }
         self.circuits.sweep();
         self.bulkheads.sweep();
         self.limiters.sweep();
@@ -261,7 +277,7 @@ impl Inner {
         let evictable = |handles: &Arc<Handles>| {
             Arc::strong_count(handles) == 1
                 && (for_room || now.saturating_since(handles.idle_since()) >= IDLE)
-                && handles.circuit.as_ref().is_none_or(|it| it.state_at(now) == CircuitState::Closed)
+                && self.is_at_rest(handles, now)
                 && !self.is_shared(handles)
         };
         let Some((_, handles)) = site.names.remove_if(key, |_, handles| evictable(handles)) else {
@@ -271,6 +287,16 @@ impl Inner {
         self.bound.live.fetch_sub(1, Ordering::Relaxed);
         self.bound.evicted.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Whether nothing is lost with what goes with the name: a circuit that is not closed, a quota that is partly used.
+    fn is_at_rest(&self, handles: &Handles, now: Instant) -> bool {
+        let circuit = handles.circuit.as_ref().is_none_or(|it| {
+            it.state_at(now) == CircuitState::Closed || self.circuits.is_lasting(it.label())
+        });
+        let limiter =
+            handles.limiter.as_ref().is_none_or(|it| it.is_full(now) || self.limiters.is_lasting(it.label()));
+        circuit && limiter
     }
 
     fn is_shared(&self, handles: &Handles) -> bool {

@@ -38,20 +38,44 @@ impl Inner {
         })
     }
 
+    /// What a site goes through whose names calls fill in, as far as it has names that they do not: it is there from the
+    /// start, and stays.
+    pub(super) fn declare_fixed_parts(&self, site: &SiteEntry) {
+        let wanted = self.wanted(site, [None; 3]);
+        if let Some((name, settings, false)) = wanted.circuit {
+            self.declare_circuit(&name, settings);
+        }
+        if let Some((name, settings, false)) = wanted.bulkhead {
+            self.declare_bulkhead(&name, settings);
+        }
+        if let Some((name, settings, false)) = wanted.limiter {
+            self.declare_limiter(&name, settings);
+        }
+    }
+
     /// The handles of a dynamic name; `None` where the template itself is the name.
     pub(super) fn join(&self, site: &SiteEntry, names: [Option<&str>; 3]) -> Handles {
         let wanted = self.wanted(site, names);
-        let circuit = wanted.circuit.map(|(name, settings, _)| {
+        let circuit = wanted.circuit.map(|(name, settings, dynamic)| {
+            if !dynamic {
+                return self.declare_circuit(&name, settings);
+            }
             self.circuits.join(&name, || {
                 let circuit = CircuitBreaker::compact(name.clone(), settings, self.random.seed());
                 circuit.attach(self.bus.clone());
                 circuit
             })
         });
-        let bulkhead = wanted.bulkhead.map(|(name, settings, _)| {
+        let bulkhead = wanted.bulkhead.map(|(name, settings, dynamic)| {
+            if !dynamic {
+                return self.declare_bulkhead(&name, settings);
+            }
             self.bulkheads.join(&name, || Bulkhead::declared(name.clone(), settings, true))
         });
-        let limiter = wanted.limiter.map(|(name, settings, _)| {
+        let limiter = wanted.limiter.map(|(name, settings, dynamic)| {
+            if !dynamic {
+                return self.declare_limiter(&name, settings);
+            }
             self.limiters.join(&name, || RateLimiter::declared(name.clone(), settings, true))
         });
         let budget = wanted.budget.map(|(name, share, dynamic)| {
@@ -84,7 +108,12 @@ impl Inner {
             total_timeout: site.declaration.total_timeout,
             stats: site.stats.clone(),
             bus: self.bus.clone(),
-            lifecycle: self.lifecycle.clone(),
+            lifecycle: if site.declaration.can_refuse() {
+                self.lifecycle.clone()
+            } else {
+                // Its function may have no place for a refusal.
+                Arc::default()
+            },
             random: self.random.clone(),
             key: None,
             last_used: AtomicU64::new(0),

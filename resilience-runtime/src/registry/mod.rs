@@ -32,12 +32,12 @@ pub(crate) use self::{
     site::{Handles, HandlesRef, Lifecycle, Random, SiteCount, SiteStats},
 };
 use crate::{
-    bulkhead::Bulkhead,
-    circuit::CircuitBreaker,
+    bulkhead::{Bulkhead, BulkheadSnapshot},
+    circuit::{CircuitBreaker, CircuitSnapshot},
     clock::{self, Instant},
     error::AlreadyRegistered,
     events::{Bus, Conflict, Event, EventReceiver},
-    limiter::RateLimiter,
+    limiter::{LimiterSnapshot, RateLimiter},
     name::Name,
     pool::{AnyPool, ConnectionPool, Manager},
     retry::RetryBudget,
@@ -123,7 +123,9 @@ impl Registry {
         };
         for (declaration, label) in &inner.declared.sites {
             let site = Arc::new(SiteEntry::new(declaration, label.clone()));
-            if !handles::is_dynamic(declaration) {
+            if handles::is_dynamic(declaration) {
+                inner.declare_fixed_parts(&site);
+            } else {
                 inner.fixed(&site);
             }
             if let Some((name, settings)) = declaration.workers {
@@ -187,7 +189,8 @@ impl Registry {
     ///
     /// A new name takes the place of one that nobody uses at the moment. Besides those with calls under way, each thread has
     /// one in use: the name it called last. Where there is room, a name goes once it was idle for ten minutes. It is
-    /// kept while its circuit is in any state but closed or somebody holds what it goes through.
+    /// kept while its circuit is in any state but closed, its rate limiter has not got all of its quota back, or somebody
+    /// holds what it goes through. Of a bound that is full of such names the next few are looked at for each new one.
     ///
     /// Everything an evicted name had goes with it, also the settings that code gave it by `configure`: the next call of
     /// that name begins with those of the attribute. To keep them, hold the `Arc` that looking the name up gives, or
@@ -196,6 +199,18 @@ impl Registry {
     pub fn max_dynamic_names(self, most: usize) -> Self {
         self.0.bound.set_most(most);
         self
+    }
+
+    pub(crate) fn circuit_snapshots(&self) -> Vec<CircuitSnapshot> {
+        self.0.circuits.look(CircuitBreaker::snapshot)
+    }
+
+    pub(crate) fn bulkhead_snapshots(&self) -> Vec<BulkheadSnapshot> {
+        self.0.bulkheads.look(Bulkhead::snapshot)
+    }
+
+    pub(crate) fn limiter_snapshots(&self) -> Vec<LimiterSnapshot> {
+        self.0.limiters.look(RateLimiter::snapshot)
     }
 
     /// The circuit of this name. Looking up never creates: a mistyped name is `None`.
@@ -389,6 +404,7 @@ impl Registry {
     /// Refuses new calls, waits until those under way have ended, then closes pools and worker pools; at most for
     /// `wait` in all. There is no way back.
     ///
+    /// Functions that nothing can refuse, since they only measure or retry, go on: many have no place for a refusal.
     /// Attempts under way run to their end. A call that waits is answered with
     /// [`ShutDown`](crate::ResilienceError::ShutDown): at once if it waits in a bulkhead's queue, at its next attempt
     /// if it waits for its backoff. One that waits for its turn at a rate limiter still runs when that comes, unless

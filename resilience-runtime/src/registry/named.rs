@@ -80,6 +80,20 @@ impl<T: ?Sized> Named<T> {
         self.0.get(name).is_some_and(|held| !held.lasting && Arc::strong_count(&held.value) > 1 + held.users)
     }
 
+    /// Whether the entry stays, whoever uses it.
+    pub(super) fn is_lasting(&self, name: &Name) -> bool {
+        self.0.get(name).is_some_and(|held| held.lasting)
+    }
+
+    /// What `look` finds in everything, sorted by name. Nothing is held but what is looked at: what somebody holds cannot
+    /// be dropped to make room.
+    pub(super) fn look<R>(&self, look: impl Fn(&T) -> R) -> Vec<R> {
+        let mut all: Vec<_> =
+            self.0.iter().map(|entry| (entry.key().clone(), Arc::downgrade(&entry.value().value))).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.into_iter().filter_map(|(_, value)| Some(look(&*value.upgrade()?))).collect()
+    }
+
     /// Takes back one [`join`](Self::join), after the handles that held the entry are gone.
     pub(super) fn leave(&self, name: &Name) {
         if let Some(mut held) = self.0.get_mut(name) {

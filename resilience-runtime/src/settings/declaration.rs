@@ -88,6 +88,17 @@ impl Declaration {
         }
     }
 
+    /// Whether there is anything that can refuse a call, for which its function then has a place.
+    pub(crate) const fn can_refuse(&self) -> bool {
+        self.circuit.is_some()
+            || self.bulkhead.is_some()
+            || self.limiter.is_some()
+            || self.pool.is_some()
+            || self.workers.is_some()
+            || self.timeout.is_some()
+            || self.total_timeout.is_some()
+    }
+
     /// Joins a circuit, or declares it if settings are given.
     #[must_use]
     pub const fn circuit(mut self, name: NameSpec, settings: Option<CircuitSettings>) -> Self {
