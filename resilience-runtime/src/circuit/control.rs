@@ -87,7 +87,7 @@ impl CircuitBreaker {
         record.settings = settings;
         self.live.apply(&settings);
         if reshaped {
-            self.reshape(settings.window_shape(), now);
+            self.reshape(settings.window_shape());
         }
         drop(record);
         if self.decide(now) {

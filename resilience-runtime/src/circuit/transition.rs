@@ -50,7 +50,7 @@ impl CircuitBreaker {
         }
         let next = self.next(from, to, at);
         if matches!(to, CircuitState::Closed | CircuitState::MetricsOnly) {
-            self.window.clear(next.word.generation, at);
+            self.window.clear(next.word.generation);
         }
         if !self.state.enter(from.word, next) {
             return false;
@@ -86,13 +86,13 @@ impl CircuitBreaker {
 
     /// Gives the window another shape, under the lock. A new generation keeps apart what was let through before;
     /// where nothing is counted in the window none is needed, and probes under way go on.
-    pub(super) fn reshape(&self, shape: WindowShape, now: Instant) {
+    pub(super) fn reshape(&self, shape: WindowShape) {
         loop {
             let View { word, due, streak } = self.state.read();
             let counts = matches!(word.state, CircuitState::Closed | CircuitState::MetricsOnly);
             let generation = word.generation.wrapping_add(u32::from(counts));
             let word_after = Word::entered(word.state, generation);
-            self.window.reshape(shape, word_after.generation, now);
+            self.window.reshape(shape, word_after.generation);
             if !counts || self.state.enter(word, View { word: word_after, due, streak }) {
                 return;
             }

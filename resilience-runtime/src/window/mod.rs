@@ -32,19 +32,27 @@ pub(crate) struct Sums {
 pub(crate) struct Window {
     /// Nanoseconds of a bucket of the time window, or zero for the count window.
     bucket: AtomicU64,
+    /// From when the time window's buckets are counted: from its first outcome, so that it does not matter when the
+    /// clock began. Nanoseconds, or zero before that.
+    origin: AtomicU64,
     count: CountWindow,
     time: OnceLock<Box<TimeWindow>>,
 }
 
 impl Window {
     pub(crate) fn new(shape: WindowShape) -> Self {
-        let window = Self { bucket: AtomicU64::new(0), count: CountWindow::new(), time: OnceLock::new() };
-        window.reshape(shape, 0, Instant::from_nanos(0));
+        let window = Self {
+            bucket: AtomicU64::new(0),
+            origin: AtomicU64::new(0),
+            count: CountWindow::new(),
+            time: OnceLock::new(),
+        };
+        window.reshape(shape, 0);
         window
     }
 
     /// Gives the window another shape and empties it for a new generation. Only one thread does that at a time.
-    pub(crate) fn reshape(&self, shape: WindowShape, generation: u32, now: Instant) {
+    pub(crate) fn reshape(&self, shape: WindowShape, generation: u32) {
         let bucket = match shape {
             WindowShape::Count(_) => 0,
             WindowShape::Time(length) => {
@@ -53,7 +61,7 @@ impl Window {
             }
         };
         // Emptied first: an outcome of the old generation that meets the new shape must not be counted in it.
-        self.empty(generation, now, bucket);
+        self.clear(generation);
         if let WindowShape::Count(calls) = shape {
             self.count.resize(u32::try_from(calls).unwrap_or(u32::MAX));
         }
@@ -62,14 +70,11 @@ impl Window {
 
     /// Empties the window for a new generation, before that generation is announced. Only one thread does that at a
     /// time.
-    pub(crate) fn clear(&self, generation: u32, now: Instant) {
-        self.empty(generation, now, self.bucket.load(Ordering::Acquire));
-    }
-
-    fn empty(&self, generation: u32, now: Instant, bucket: u64) {
+    pub(crate) fn clear(&self, generation: u32) {
         self.count.clear(generation);
         if let Some(time) = self.time.get() {
-            time.clear(generation, now.as_nanos() / bucket.max(1));
+            time.clear(generation);
+            self.origin.store(0, Ordering::Release);
         }
     }
 
@@ -78,7 +83,10 @@ impl Window {
     pub(crate) fn record(&self, generation: u32, kind: Kind, now: impl FnOnce() -> Instant) -> Option<Sums> {
         match self.time() {
             None => self.count.record(generation, kind),
-            Some((time, bucket)) => time.record(generation, kind, now().as_nanos() / bucket),
+            Some((time, bucket)) => {
+                let now = now();
+                time.record(generation, kind, now.nanos_since(self.begun(now)) / bucket)
+            }
         }
     }
 
@@ -92,7 +100,10 @@ impl Window {
     pub(crate) fn sums(&self, now: Instant) -> Sums {
         match self.time() {
             None => self.count.sums(),
-            Some((time, bucket)) => time.sums(now.as_nanos() / bucket),
+            Some((time, bucket)) => {
+                let origin = self.origin.load(Ordering::Acquire);
+                time.sums(if origin == 0 { 0 } else { now.as_nanos().saturating_sub(origin) / bucket })
+            }
         }
     }
 
@@ -113,6 +124,17 @@ impl Window {
     #[cfg(test)]
     pub(crate) fn slots(&self) -> usize {
         self.count.slots()
+    }
+
+    /// From when buckets are counted, which is `now` if this is the first outcome.
+    fn begun(&self, now: Instant) -> Instant {
+        let mut origin = self.origin.load(Ordering::Acquire);
+        if origin == 0 {
+            let first = now.as_nanos().max(1);
+            let set = self.origin.compare_exchange(0, first, Ordering::AcqRel, Ordering::Acquire);
+            origin = set.map_or_else(|others| others, |_| first);
+        }
+        Instant::from_nanos(origin)
     }
 
     #[inline]
@@ -144,7 +166,7 @@ mod tests {
         let shapes = [time(10), time(100_000), WindowShape::Count(9), time(1), time(10_000)];
         for (generation, shape) in (1..).zip(shapes) {
             let now = seconds(u64::from(generation) * 1_000);
-            window.reshape(shape, generation, now);
+            window.reshape(shape, generation);
             assert_eq!(window.sums(now), Sums::default(), "{shape:?}");
             assert_eq!(window.record(generation - 1, FAILURE, || now), None, "{shape:?}");
             assert_eq!(window.record(generation, FAILURE, || now), Some(ONE), "{shape:?}");
@@ -155,11 +177,26 @@ mod tests {
     }
 
     #[test]
+    fn buckets_are_counted_from_the_first_outcome_whenever_the_clock_began() {
+        for phase in [0, 1, 333_333_333, 999_999_999] {
+            let window = Window::new(WindowShape::Time(Duration::from_secs(10)));
+            let after = |millis| {
+                seconds(1_000).saturating_add(Duration::from_nanos(phase) + Duration::from_millis(millis))
+            };
+            window.record(0, FAILURE, || after(0));
+            window.record(0, FAILURE, || after(1_000));
+            let calls =
+                [0, 1_500, 9_999, 10_000, 10_999, 11_000].map(|millis| window.sums(after(millis)).calls);
+            assert_eq!(calls, [2, 2, 2, 1, 1, 0], "{phase}");
+        }
+    }
+
+    #[test]
     fn a_window_stays_readable_until_it_is_cleared() {
         let window = Window::new(WindowShape::Count(3));
         window.record(0, FAILURE, || seconds(1));
         assert_eq!((window.sums(seconds(1)), window.log()), (ONE, vec![FAILURE]));
-        window.clear(1, seconds(2));
+        window.clear(1);
         assert_eq!((window.sums(seconds(2)), window.log()), (Sums::default(), vec![]));
     }
 }

@@ -120,7 +120,7 @@ fn loom_an_outcome_meets_another_shape() {
             let window = Arc::clone(&window);
             thread::spawn(move || record(&window, FAILURE, 4))
         };
-        window.reshape(WindowShape::Count(2), 1, tick(4));
+        window.reshape(WindowShape::Count(2), 1);
         let alone = window.record(1, OK, || tick(4));
         let old = other.join().unwrap();
         assert!(old.is_none_or(|sums| sums.calls == 2), "{old:?}");

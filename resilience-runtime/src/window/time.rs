@@ -34,9 +34,8 @@ pub(super) struct TimeWindow {
     buckets: [Bucket; BUCKETS as usize],
     /// Tag, and the newest position. An outcome whose clock was read before another's is counted with that one.
     head: AtomicU64,
-    /// The position at which this generation began, and the tick of that moment.
+    /// The position of this generation's first tick.
     start: AtomicU64,
-    start_tick: AtomicU64,
 }
 
 /// Each word is a lap and a count.
@@ -48,8 +47,8 @@ struct Bucket {
 }
 
 impl TimeWindow {
-    /// Empties the window at `tick`. One thread at a time; ticks may have another length from here on.
-    pub(super) fn clear(&self, generation: u32, tick: u64) {
+    /// Empties the window. One thread at a time; ticks begin at zero again, and may have another length.
+    pub(super) fn clear(&self, generation: u32) {
         let mut head = self.head.load(Ordering::Acquire);
         let start = loop {
             let start = (head & POSITION_MASK) + BUCKETS;
@@ -59,9 +58,8 @@ impl TimeWindow {
                 Err(now) => head = now,
             }
         };
-        // After the head: an outcome of the old generation that reads these cannot move the head any more.
+        // After the head: an outcome of the old generation that reads this cannot move the head any more.
         self.start.store(start, Ordering::Release);
-        self.start_tick.store(tick, Ordering::Release);
     }
 
     pub(super) fn record(&self, generation: u32, kind: Kind, tick: u64) -> Option<Sums> {
@@ -100,8 +98,7 @@ impl TimeWindow {
 
     /// The position of a tick, or the newest one if that is later.
     fn position(&self, head: u64, tick: u64) -> u64 {
-        let since = tick.saturating_sub(self.start_tick.load(Ordering::Acquire));
-        let position = self.start.load(Ordering::Acquire).saturating_add(since);
+        let position = self.start.load(Ordering::Acquire).saturating_add(tick);
         position.min(POSITION_MASK).max(head & POSITION_MASK)
     }
 
@@ -185,16 +182,16 @@ mod tests {
     fn an_outcome_of_another_generation_changes_nothing() {
         let window = TimeWindow::default();
         window.record(0, FAILURE, 100);
-        window.clear(1, 100);
-        assert_eq!((window.record(0, FAILURE, 500), window.sums(100)), (None, Sums::default()));
-        assert_eq!(window.record(1, FAILURE, 101), Some(ONE));
+        window.clear(1);
+        assert_eq!((window.record(0, FAILURE, 500), window.sums(0)), (None, Sums::default()));
+        assert_eq!(window.record(1, FAILURE, 1), Some(ONE));
     }
 
     #[test]
-    fn a_window_cleared_while_the_clock_steps_back_is_empty() {
+    fn a_window_is_empty_after_it_was_cleared_whenever_one_looks() {
         let window = TimeWindow::default();
         window.record(0, FAILURE, 1_000);
-        window.clear(1, 3);
+        window.clear(1);
         assert_eq!((window.sums(3), window.sums(1_000)), (Sums::default(), Sums::default()));
         assert_eq!((window.record(1, FAILURE, 1), window.record(1, FAILURE, 13)), (Some(ONE), Some(ONE)));
     }
@@ -227,13 +224,14 @@ mod tests {
         fn the_sums_are_those_of_the_last_ten_ticks(
             steps in proptest::collection::vec((0..15u64, any::<bool>(), any::<bool>(), 0..20u32), 1..200),
         ) {
-            let (window, mut log, mut now, mut generation) = (TimeWindow::default(), Vec::new(), 1_000, 0);
+            let (window, mut log, mut now, mut generation) = (TimeWindow::default(), Vec::new(), 0, 0);
             for (pause, failure, slow, clear) in steps {
                 now += pause;
                 if clear == 0 {
                     generation += 1;
-                    window.clear(generation, now);
+                    window.clear(generation);
                     log.clear();
+                    now = 0;
                 }
                 log.push((now, Kind { failure, slow }));
                 let recent: Vec<Kind> =

@@ -270,7 +270,9 @@ impl Reference {
             WindowShape::Count(calls) => self.window.iter().rev().take(calls).collect(),
             WindowShape::Time(length) => {
                 let bucket = nanos(length) / 10;
-                self.window.iter().filter(|(at, ..)| at / bucket + 10 > now / bucket).collect()
+                let first = self.window.first().map_or(0, |(at, ..)| *at);
+                let since = |at: u64| (at - first) / bucket;
+                self.window.iter().filter(|(at, ..)| since(*at) + 10 > since(now)).collect()
             }
         };
         let failures = inside.iter().filter(|(_, failure, _)| *failure).count();
