@@ -41,8 +41,8 @@ use crate::{
 /// Bounds retries to a share of the calls of the last ten seconds, beside a reserve.
 ///
 /// Each call deposits, each retry withdraws. Within ten seconds at most `ratio` times the calls, plus ten times the
-/// reserve a second, are retried, whatever the number of threads. Time counts in whole seconds: the last ten are the
-/// current one and the nine before it.
+/// reserve a second, are retried, whatever the number of threads. Time counts in whole seconds from the first call on: the
+/// last ten are the current one and the nine before it.
 ///
 /// # Default
 ///
@@ -66,6 +66,9 @@ pub struct RetryBudget {
     ratio: u64,
     /// Retries beside those, in the whole window.
     reserve: u64,
+    /// From when seconds are counted: from the first use, so that it does not matter when the clock began. Nanoseconds, or
+    /// zero before that.
+    origin: AtomicU64,
     head: AtomicU64,
     archive: [AtomicU64; SLOTS],
     deposits: Striped<Ring>,
@@ -131,6 +134,7 @@ impl RetryBudget {
         Self {
             ratio: ((ratio * MILLION as f64).round() as u64).max(1),
             reserve: 10 * SECONDS,
+            origin: AtomicU64::new(0),
             head: AtomicU64::new(0),
             archive: std::array::from_fn(|_| AtomicU64::new(0)),
             deposits: Striped::new(stripes, || Ring(std::array::from_fn(|_| AtomicU64::new(0)))),
@@ -153,7 +157,7 @@ impl RetryBudget {
     /// The same for a caller that knows its stripe already.
     #[inline]
     pub(crate) fn deposit_in(&self, stripe: Stripe, now: Instant) {
-        let second = second(now);
+        let second = self.second(now);
         match self.deposits.part(stripe) {
             Part::Own(ring) => {
                 let slot = ring.slot(second);
@@ -166,10 +170,11 @@ impl RetryBudget {
     /// Asks for a retry. Never says yes more often than the budget allows.
     #[must_use = "the retry was counted; make it only if the answer is true"]
     pub fn withdraw(&self, now: Instant) -> bool {
+        let now = self.second(now);
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             // A clock that steps back does not bring old seconds back.
-            let second = second(now).max(head >> SECOND_SHIFT);
+            let second = now.max(head >> SECOND_SHIFT);
             if head >> SECOND_SHIFT < second {
                 self.archive[index(head >> SECOND_SHIFT)].fetch_max(head, Ordering::AcqRel);
             }
@@ -212,12 +217,30 @@ impl RetryBudget {
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> BudgetSnapshot {
         let head = self.head.load(Ordering::Acquire);
-        let second = second(now).max(head >> SECOND_SHIFT);
+        let origin = self.origin.load(Ordering::Relaxed);
+        let now = if origin == 0 { 0 } else { seconds(origin, now) };
+        let second = now.max(head >> SECOND_SHIFT);
         BudgetSnapshot {
             calls: self.deposited(second),
             allowed: self.allowed(second),
             withdrawn: self.withdrawn(head, second),
         }
+    }
+
+    #[inline]
+    fn second(&self, now: Instant) -> u64 {
+        match self.origin.load(Ordering::Relaxed) {
+            0 => self.begin(now),
+            origin => seconds(origin, now),
+        }
+    }
+
+    /// The first second begins.
+    #[cold]
+    fn begin(&self, now: Instant) -> u64 {
+        let first = now.as_nanos().max(1);
+        let set = self.origin.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+        set.map_or_else(|origin| seconds(origin, now), |_| 0)
     }
 
     fn allowed(&self, second: u64) -> u64 {
@@ -259,9 +282,10 @@ pub struct BudgetSnapshot {
     pub withdrawn: u64,
 }
 
+/// Whole seconds since a moment.
 #[inline]
-fn second(now: Instant) -> u64 {
-    (now.as_nanos() / 1_000_000_000).min(u64::MAX >> SECOND_SHIFT)
+fn seconds(origin: u64, now: Instant) -> u64 {
+    (now.as_nanos().saturating_sub(origin) / 1_000_000_000).min(u64::MAX >> SECOND_SHIFT)
 }
 
 #[inline]
@@ -342,6 +366,18 @@ mod tests {
     }
 
     #[test]
+    fn seconds_are_counted_from_the_first_call_whenever_the_clock_began() {
+        for phase in [0, 1, 333, 999] {
+            let budget = RetryBudget::new(1.0).reserve(0);
+            budget.deposit(later(phase));
+            budget.deposit(later(phase + 1_000));
+            let available =
+                [1_000, 9_999, 10_000, 10_999, 11_000].map(|at| budget.available(later(phase + at)));
+            assert_eq!(available, [2, 2, 1, 1, 0], "{phase}");
+        }
+    }
+
+    #[test]
     fn a_reset_forgets_calls_and_retries() {
         for budget in [RetryBudget::new(0.5), RetryBudget::compact(0.5)] {
             (0..4).for_each(|_| budget.deposit(START));
@@ -410,10 +446,13 @@ mod tests {
             let ratio = hundredths as f64 / 100.0;
             let budget = if compact { RetryBudget::compact(ratio) } else { RetryBudget::new(ratio) };
             let budget = budget.reserve(reserve);
-            let (mut millis, mut calls, mut retries) = (0, Vec::new(), Vec::new());
+            let (mut millis, mut first, mut calls, mut retries) = (0, None, Vec::new(), Vec::new());
             for step in history {
                 let now = later(millis);
-                let second = now.as_nanos() / 1_000_000_000;
+                if !matches!(step, Step::Advance(_)) {
+                    first.get_or_insert(millis);
+                }
+                let second = (millis - first.unwrap_or(millis)) / 1_000;
                 let recent = |list: &[u64]| list.iter().filter(|&&then| then + 10 > second).count() as u64;
                 match step {
                     Step::Advance(by) => millis += by,
