@@ -113,7 +113,7 @@ use proc_macro::TokenStream;
 /// | `factor` | `f64` | from 1.0 | 2.0 | growth of exponential delays |
 /// | `jitter` | word or `f64` | `"none"`, `"equal"`, `"full"`, (0, 1] | `"full"` | how much of a delay is drawn |
 /// | `budget` | `f64` or `false` | (0, 1] | 0.2 | retries are at most this share of the calls; `false`: no bound |
-/// | `max_elapsed_ms` | `u64` | from 1 | none | no retry starts later than this |
+/// | `max_elapsed_ms` | `u64` | from 1 | none | no retry is due later than this; a queue may make it later |
 ///
 /// When attempts are exhausted the caller gets the last error unchanged.
 ///

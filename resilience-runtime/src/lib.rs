@@ -50,7 +50,7 @@
 //! | `retry(backoff)`, `retry(factor)`, `retry(jitter)` | exponential, 2.0, full | how delays grow, and what is left to chance |
 //! | `retry(delay_ms)`, `retry(max_delay_ms)` | 100, 10,000 | the first delay and the longest |
 //! | `retry(budget)` | 0.2 | retries are at most this share of the calls |
-//! | `retry(max_elapsed_ms)` | none | no retry starts later than this |
+//! | `retry(max_elapsed_ms)` | none | no retry is due later than this; a queue may make it later |
 //! | `timeout_ms = 500` | none | limit of each attempt |
 //! | `total_timeout_ms = 2_000` | none | limit of the whole call |
 //! | `bulkhead = 10` | none | calls at once |

@@ -128,7 +128,7 @@ impl RetrySettings {
         self
     }
 
-    /// No retry starts later than this many milliseconds after the call. Default: no limit.
+    /// No retry is due later than this many milliseconds after the call; a queue may make it later. Default: no limit.
     pub const fn max_elapsed_ms(mut self, millis: u64) -> Self {
         self.max_elapsed = Some(Duration::from_millis(millis));
         self
