@@ -85,6 +85,48 @@ async fn a_probe_that_the_bulkhead_refuses_takes_no_slot() {
     drop(held);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_in_the_queue_gives_no_slot_back() {
+    let registry = Registry::new();
+    let bulkhead = registry.bulkhead("late").unwrap();
+    let held = bulkhead.try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(late(false)));
+    assert!(queued.poll().is_pending());
+    drop((queued, held));
+    let only = bulkhead.try_acquire().unwrap();
+    assert_eq!(bulkhead.try_acquire().unwrap_err().kind(), ErrorKind::BulkheadFull);
+    drop(only);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_had_to_queue_counts_one_attempt() {
+    let registry = Registry::new();
+    let held = registry.bulkhead("late").unwrap().try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(late(false)));
+    assert!(queued.poll().is_pending());
+    drop(held);
+    queued.await.unwrap();
+    let site = registry.site("behaviour::order::late").unwrap();
+    assert_eq!((site.calls, site.attempts, site.succeeded), (1, 1, 1));
+}
+
+#[resilient(rate_limit(max = 1, per_ms = 10_000), bulkhead(max = 1, name = "crowded"))]
+async fn crowded() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_the_bulkhead_refuses_gives_its_turn_back() {
+    let registry = Registry::new();
+    let held = registry.bulkhead("crowded").unwrap().try_acquire_owned().unwrap();
+    let refused = registry.scope(crowded()).await.unwrap_err().refusal();
+    assert_eq!(refused.kind(), ErrorKind::BulkheadFull);
+    drop(held);
+    registry.scope(crowded()).await.unwrap();
+    let refused = registry.scope(crowded()).await.unwrap_err().refusal();
+    assert_eq!(refused.kind(), ErrorKind::RateLimited);
+}
+
 #[resilient(total_timeout_ms = 200, bulkhead(max = 1, queue = 5, wait_ms = 10_000, name = "impatient"))]
 async fn impatient() -> Result<(), TestError> {
     Ok(())
