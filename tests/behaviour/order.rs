@@ -125,6 +125,25 @@ async fn a_call_that_the_bulkhead_refuses_gives_its_turn_back() {
     registry.scope(crowded()).await.unwrap();
     let refused = registry.scope(crowded()).await.unwrap_err().refusal();
     assert_eq!(refused.kind(), ErrorKind::RateLimited);
+    let site = registry.site("behaviour::order::crowded").unwrap();
+    assert_eq!((site.refused_by_bulkhead, site.refused_by_limiter, site.succeeded), (1, 1, 1));
+}
+
+#[resilient(timeout_ms = 50, bulkhead(max = 1, queue = 1, wait_ms = 10_000, name = "patient"))]
+async fn patient() -> Result<(), TestError> {
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_attempt_begins_after_the_queue() {
+    let registry = Registry::new();
+    let held = registry.bulkhead("patient").unwrap().try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(patient()));
+    assert!(queued.poll().is_pending());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    drop(held);
+    queued.await.unwrap();
 }
 
 #[resilient(total_timeout_ms = 200, bulkhead(max = 1, queue = 5, wait_ms = 10_000, name = "impatient"))]
@@ -141,6 +160,7 @@ async fn a_queued_call_whose_total_time_is_over_times_out_and_was_not_refused() 
     assert_eq!(error.to_string(), "`behaviour::order::impatient` timed out after 200 ms");
     let snapshot = bulkhead.snapshot();
     assert_eq!((snapshot.refused, snapshot.cancelled, snapshot.waiting), (0, 1, 0));
+    assert_eq!(registry.site("behaviour::order::impatient").unwrap().timed_out, 1);
     drop(held);
 }
 
