@@ -295,9 +295,14 @@ async fn a_shutdown_waits_for_calls_connections_and_jobs() {
     drop(held);
 
     let (registry, _, workers) = new();
+    let (started, begun) = tokio::sync::oneshot::channel();
     let (end, ended) = std::sync::mpsc::channel::<()>();
-    let mut job = tokio_test::task::spawn(workers.run(move || ended.recv().is_err()));
+    let mut job = tokio_test::task::spawn(workers.run(move || {
+        let _ = started.send(());
+        ended.recv().is_err()
+    }));
     assert!(job.poll().is_pending());
+    begun.await.unwrap();
     assert!(!registry.shutdown(WAIT).await);
     drop(end);
 }

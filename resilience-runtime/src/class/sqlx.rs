@@ -40,6 +40,8 @@ mod tests {
         assert_eq!(Error::Io(reset).classify(), ErrorClass::Transient);
         assert_eq!(Error::RowNotFound.classify(), ErrorClass::Permanent);
         assert_eq!(Error::PoolClosed.classify(), ErrorClass::Ignored);
+        assert_eq!(Error::PoolTimedOut.classify(), ErrorClass::Transient);
+        assert_eq!(Error::Protocol("out of step".into()).classify(), ErrorClass::Transient);
         assert_eq!(Error::Tls("bad certificate".into()).classify(), ErrorClass::Fatal);
         for (state, class) in [
             ("40001", ErrorClass::Transient),

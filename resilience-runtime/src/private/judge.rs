@@ -392,6 +392,11 @@ mod tests {
     fn only_what_displays_has_a_text() {
         struct Silent;
         assert_eq!(text!(Err::<(), _>("no")), Some("no".to_owned()));
+        assert_eq!(text!(Err::<(), _>(String::from("no"))), Some("no".to_owned()));
+        assert_eq!(text!(Err::<(), _>(format_args!("no"))), Some("no".to_owned()));
+        assert_eq!(text!(Err::<(), _>(Wraps(refusal()))), Some("wraps".to_owned()));
+        let shared: Arc<dyn Error + Send + Sync> = Arc::new(Wraps(refusal()));
+        assert_eq!(text!(Err::<(), _>(shared)), Some("wraps".to_owned()));
         assert_eq!(text!(Err::<(), _>(Silent)), None);
         assert_eq!(text!(Ok::<_, &str>(1)), None);
         assert_eq!(text!(None::<u8>), None);
