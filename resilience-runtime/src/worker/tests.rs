@@ -228,8 +228,10 @@ async fn dropping_the_pool_refuses_the_queue_and_ends_the_threads() {
 }
 
 #[tokio::test]
-async fn a_job_starts_on_a_thread_of_its_own_while_there_is_one() {
-    let pool = pool(2, 1);
+async fn a_job_starts_on_a_thread_of_its_own_while_there_may_be_one() {
+    // Its threads are started as they are needed.
+    let settings = crate::WorkerSettings::new().threads(2).queue(1);
+    let pool = WorkerPool::declared("cpu".into(), settings);
     let (first, second) = (held(&pool), held(&pool));
     assert_eq!((pool.stats().running, pool.stats().utilisation()), (2, 1.0));
     second.end.send(()).unwrap();
@@ -238,6 +240,17 @@ async fn a_job_starts_on_a_thread_of_its_own_while_there_is_one() {
     first.end.send(()).unwrap();
     assert_eq!(first.run.await.unwrap(), "held");
     assert_eq!(pool.stats().utilisation(), 0.0);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_a_job_that_runs() {
+    let pool = pool(1, 1);
+    let Held { run, end } = held(&pool);
+    let mut shutdown = Box::pin(pool.shutdown(LONG));
+    assert!(poll(&mut shutdown).is_pending());
+    end.send(()).unwrap();
+    let (run, left) = tokio::join!(run, shutdown);
+    assert_eq!((run.unwrap(), left), ("held", 0));
 }
 
 #[tokio::test]
