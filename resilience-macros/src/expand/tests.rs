@@ -304,3 +304,20 @@ fn the_documentation_says_the_policy_in_words() {
         assert_eq!(sentence(arguments), words, "{arguments}");
     }
 }
+
+#[test]
+fn a_block_protects_functions_that_return_a_future_as_well() {
+    let out = expanded(
+        "",
+        "impl T { fn f(&self) -> impl Future<Output = u8> { async { 1 } } fn g(&self) -> u8 { 2 } }",
+    );
+    assert!(!out.contains("compile_error"), "{out}");
+    assert_eq!(out.matches("Site::new").count(), 1, "{out}");
+    let none = expanded("", "impl T { fn g(&self) -> u8 { 2 } }");
+    assert!(
+        none.contains(
+            &format!("{:?}", "there is no `async fn` in this `impl` block for `#[resilient]` to protect")
+                .replace(' ', "")
+        )
+    );
+}
