@@ -360,14 +360,16 @@ async fn circuits_registered_later_draw_from_the_seed_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pools_registered_later_draw_from_the_seed_as_well() {
-    let lifetime = |seed| async move {
-        let registry = Registry::new().jitter_seed(seed);
+async fn pools_draw_from_the_seed_whenever_they_are_registered() {
+    let lifetime = |seed, seeded_first| async move {
+        let registry = Registry::new();
+        let registry = if seeded_first { registry.jitter_seed(seed) } else { registry };
         let pool = ConnectionPool::builder("registered later", Numbers)
             .max_lifetime(Duration::from_secs(1))
             .build()
             .unwrap();
         let pool = registry.register_pool(pool).unwrap();
+        let _registry = if seeded_first { registry } else { registry.jitter_seed(seed) };
         drop(pool.acquire().await.unwrap());
         let (mut upkeep, created) = (tokio_test::task::spawn(pool.maintain()), tokio::time::Instant::now());
         while pool.snapshot().idle > 0 {
@@ -376,6 +378,6 @@ async fn pools_registered_later_draw_from_the_seed_as_well() {
         }
         created.elapsed()
     };
-    assert_eq!(lifetime(7).await, lifetime(7).await);
-    assert_ne!(lifetime(7).await, lifetime(8).await);
+    assert_eq!(lifetime(7, true).await, lifetime(7, false).await);
+    assert_ne!(lifetime(7, true).await, lifetime(8, true).await);
 }
