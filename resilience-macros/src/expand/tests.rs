@@ -298,6 +298,10 @@ fn the_documentation_says_the_policy_in_words() {
             "at most 2 s in all; up to 1 retry with fixed backoff; at most 60 a minute; \
              a fallback answers instead of a final error.",
         ),
+        (
+            "timeout = \"2m\", total_timeout_ms = 180_001",
+            "at most 180001 ms in all; at most 2 min for each attempt.",
+        ),
         ("retry = limits::RETRIES", "up to `limits::RETRIES` retries."),
         ("pool = \"db\"", "a connection of pool `db` for each attempt."),
     ] {
