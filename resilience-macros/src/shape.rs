@@ -433,4 +433,49 @@ mod tests {
             assert!(!fits(body.clone()), "{body}");
         }
     }
+
+    /// As async-trait 0.1 writes it.
+    #[test]
+    fn an_async_traits_body_is_found_between_its_bindings_and_its_answer() {
+        let shape = |receiver: TokenStream, this: TokenStream| {
+            let function = quote! {
+                fn f<'a, 'async_trait>(#receiver, a: u8) -> Pin<Box<dyn Future<Output = Wide> + Send + 'async_trait>> {
+                    Box::pin(async move {
+                        if let Some(__ret) = None::<u8> { return __ret; }
+                        #this
+                        let mut a = a;
+                        let __ret: u8 = { a += 1; a };
+                        #[allow(unreachable_code)]
+                        __ret
+                    })
+                }
+            };
+            Shape::of(&syn::parse2(function).expect("a function")).expect("a shape")
+        };
+        for (receiver, this, mutable) in [
+            (quote!(self), quote!(let mut __self = self;), true),
+            (quote!(self), quote!(let __self = self;), false),
+            (quote!(&'a mut self), quote!(let mut __self = self;), false),
+        ] {
+            let shape = shape(receiver, this);
+            assert_eq!(shape.output.to_token_stream().to_string(), "u8");
+            assert_eq!(
+                shape.body.to_string(),
+                quote!({
+                    a += 1;
+                    a
+                })
+                .to_string()
+            );
+            let is_mutable = |name: &str| {
+                shape
+                    .bindings
+                    .iter()
+                    .filter(|binding| binding.name == name)
+                    .any(|binding| binding.mutable.is_some())
+            };
+            assert_eq!((is_mutable("__self"), is_mutable("a")), (mutable, true));
+            assert!(shape.renames_self());
+        }
+    }
 }

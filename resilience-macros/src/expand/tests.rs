@@ -325,3 +325,74 @@ fn a_block_protects_functions_that_return_a_future_as_well() {
         )
     );
 }
+
+#[test]
+fn a_call_has_room_for_what_it_may_have_to_wait_for() {
+    for (arguments, room) in [
+        ("", "NoRoom"),
+        ("circuit = \"a\"", "NoRoom"),
+        ("retry = 1", "Timer"),
+        ("timeout_ms = 5", "Timer"),
+        ("circuit = \"a\", bulkhead = 1", "WaitingRoom"),
+        ("rate_limit = 1", "WaitingRoom"),
+        ("rate_limit = 1, bulkhead = 1, retry = 1, timeout_ms = 5", "WaitingRoom"),
+    ] {
+        let out = expanded(arguments, "async fn f() -> R {}");
+        let rooms = ["NoRoom", "Timer", "WaitingRoom"].map(|room| out.contains(&format!("::{room}")));
+        assert_eq!(
+            rooms,
+            ["NoRoom", "Timer", "WaitingRoom"].map(|other| other == room),
+            "{arguments}: {out}"
+        );
+    }
+}
+
+#[test]
+fn a_fallback_is_awaited_where_it_ends_with_an_async_block() {
+    use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+    use quote::quote;
+
+    let group = |tokens: TokenStream| TokenTree::from(Group::new(Delimiter::None, tokens));
+    let (whole, block) = (group(quote!(async |e| g(e))), group(quote!(async { g(e) })));
+    let manner = |fallback: &TokenStream| {
+        let out = expand(
+            quote!(fallback = #fallback),
+            quote!(
+                async fn f() -> R {}
+            ),
+        )
+        .to_string()
+        .replace(' ', "");
+        ["__private::answer(", "__private::answer_async(", "AnsweredLater"].map(|call| out.contains(call))
+    };
+    for later in [
+        quote!(async |e| g(e)),
+        quote!((async |e| g(e))),
+        quote!(#whole),
+        quote!(|e| async { g(e) }),
+        quote!(|e| (async move { g(e) })),
+        quote!(|e| #block),
+        quote!(|e| {
+            log();
+            Box::pin(async { g(e) })
+        }),
+    ] {
+        assert_eq!(manner(&later), [false, true, false], "{later}");
+    }
+    for now in [
+        quote!(|e| g(e)),
+        quote!((|e| g(e))),
+        quote!(|e| pin(e)),
+        quote!(|e| spawn(async { g(e) })),
+        quote!(|e| {
+            async { g(e) };
+            e
+        }),
+        quote!(|e| {
+            async { g(e) };
+        }),
+    ] {
+        assert_eq!(manner(&now), [true, false, false], "{now}");
+    }
+    assert_eq!(manner(&quote!(a::path)), [false, false, true]);
+}
