@@ -207,6 +207,12 @@ mod tests {
     }
 
     #[test]
+    fn a_histogram_has_as_many_buckets_as_its_resolution_says() {
+        let buckets = [Resolution::FINE, Resolution::COARSE, Resolution::NONE].map(Resolution::buckets);
+        assert_eq!(buckets, [257, 25, 0]);
+    }
+
+    #[test]
     fn the_last_bucket_has_no_upper_end() {
         let resolution = Resolution::FINE;
         let mut buckets = vec![0; resolution.buckets()];
