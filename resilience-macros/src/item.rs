@@ -218,3 +218,53 @@ pub(crate) fn mentions_word(tokens: TokenStream, name: &str) -> bool {
         TokenTree::Punct(_) => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_of_a_block_is_found_among_other_members() {
+        let block = quote! {
+            impl T {
+                const A: u8 = if B { 1 } else { 2 };
+                async fn after_a_constant() {}
+                type C = [u8; { 3 }];
+                pub fn after_a_type() -> u8 { 1 }
+                braces! { x }
+                fn after_braces() {}
+                parens!(x);
+                default fn after_parens() {}
+                default! { x }
+                fn after_default() {}
+                const D: bool = !{ true } != { false };
+                fn after_a_negation() {}
+                fn bodiless();
+                fn after_no_body() {}
+            }
+        };
+        let Item::Impl(found) = Item::parse(block.clone()) else { panic!("not a block") };
+        let functions: Vec<_> = found
+            .members
+            .iter()
+            .filter_map(|member| match member {
+                Member::Function(function) => Some(function.sig.ident.to_string()),
+                Member::Other(_) => None,
+            })
+            .collect();
+        assert_eq!(
+            functions,
+            [
+                "after_a_constant",
+                "after_a_type",
+                "after_braces",
+                "after_parens",
+                "after_default",
+                "after_a_negation",
+                "after_no_body"
+            ]
+        );
+        assert_eq!(found.to_token_stream().to_string(), block.to_string());
+        assert_eq!(found.type_name().as_deref(), Some("T"));
+    }
+}

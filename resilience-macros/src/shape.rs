@@ -364,3 +364,118 @@ pub(crate) fn renamed(tokens: TokenStream, from: &str, to: &str) -> TokenStream 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::format_ident;
+
+    use super::*;
+
+    fn names(pattern: TokenStream) -> Vec<(String, bool)> {
+        scan(pattern)
+            .into_iter()
+            .map(|binding| (binding.name.to_string(), binding.mutable.is_some()))
+            .collect()
+    }
+
+    #[test]
+    fn a_pattern_is_searched_for_names_and_not_for_its_words() {
+        let named = |names: &[(&str, bool)]| -> Vec<(String, bool)> {
+            names.iter().map(|(name, mutable)| ((*name).to_owned(), *mutable)).collect()
+        };
+        assert_eq!(
+            names(quote!((mut a, ref b, _, [c, mut d]))),
+            named(&[("a", true), ("b", false), ("c", false), ("d", true)])
+        );
+        assert_eq!(names(quote!(&mut a)), named(&[("a", false)]));
+        assert_eq!(names(quote!(let mut a = b;)), named(&[("a", true), ("b", false)]));
+    }
+
+    #[test]
+    fn only_the_named_bindings_lose_their_mut() {
+        let names = [format_ident!("a"), format_ident!("c")];
+        let stripped = strip_mut(quote!(mut a, (mut b, [mut c]), &mut d, let a), &names);
+        assert_eq!(stripped.to_string(), quote!(a, (mut b, [c]), &mut d, let a).to_string());
+    }
+
+    #[test]
+    fn a_reference_is_borrowed_unless_it_is_static() {
+        let borrowed = |tokens| is_borrowed(&syn::parse2(tokens).expect("a type"));
+        let group = delimited(Delimiter::None, quote!(&'a T), Span::call_site());
+        assert_eq!([quote!(&T), quote!(&'a mut T), quote!((&T)), quote!(#group)].map(borrowed), [true; 4]);
+        assert_eq!(
+            [quote!(T), quote!(&'static T), quote!((&'static T)), quote!(Arc<T>)].map(borrowed),
+            [false; 4]
+        );
+    }
+
+    #[test]
+    fn a_body_is_one_async_block_or_box_pin_of_one() {
+        let fits = |body: TokenStream| {
+            let function = quote!(fn f(a: u8) -> Pin<Box<dyn Future<Output = u8>>> { #body });
+            Shape::of(&syn::parse2(function).expect("a function")).is_ok()
+        };
+        for body in [
+            quote!(async { a }),
+            quote!(async move { a }.boxed()),
+            quote!(Box::pin(async { a })),
+            quote!(std::boxed::Box::pin(async move { a },)),
+        ] {
+            assert!(fits(body.clone()), "{body}");
+        }
+        for body in [
+            quote!(pin(async { a })),
+            quote!(Box::new(async { a })),
+            quote!(Box::pin(async { a }).into()),
+            quote!(Box::pin(async { a }, 3)),
+            quote!(let b = a; async { b }),
+        ] {
+            assert!(!fits(body.clone()), "{body}");
+        }
+    }
+
+    /// As async-trait 0.1 writes it.
+    #[test]
+    fn an_async_traits_body_is_found_between_its_bindings_and_its_answer() {
+        let shape = |receiver: TokenStream, this: TokenStream| {
+            let function = quote! {
+                fn f<'a, 'async_trait>(#receiver, a: u8) -> Pin<Box<dyn Future<Output = Wide> + Send + 'async_trait>> {
+                    Box::pin(async move {
+                        if let Some(__ret) = None::<u8> { return __ret; }
+                        #this
+                        let mut a = a;
+                        let __ret: u8 = { a += 1; a };
+                        #[allow(unreachable_code)]
+                        __ret
+                    })
+                }
+            };
+            Shape::of(&syn::parse2(function).expect("a function")).expect("a shape")
+        };
+        for (receiver, this, mutable) in [
+            (quote!(self), quote!(let mut __self = self;), true),
+            (quote!(self), quote!(let __self = self;), false),
+            (quote!(&'a mut self), quote!(let mut __self = self;), false),
+        ] {
+            let shape = shape(receiver, this);
+            assert_eq!(shape.output.to_token_stream().to_string(), "u8");
+            assert_eq!(
+                shape.body.to_string(),
+                quote!({
+                    a += 1;
+                    a
+                })
+                .to_string()
+            );
+            let is_mutable = |name: &str| {
+                shape
+                    .bindings
+                    .iter()
+                    .filter(|binding| binding.name == name)
+                    .any(|binding| binding.mutable.is_some())
+            };
+            assert_eq!((is_mutable("__self"), is_mutable("a")), (mutable, true));
+            assert!(shape.renames_self());
+        }
+    }
+}

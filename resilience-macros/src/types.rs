@@ -91,3 +91,66 @@ fn erase_arguments(arguments: &mut PathArguments) {
         PathArguments::None => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+    use quote::{ToTokens, quote};
+
+    use super::*;
+
+    fn parsed(tokens: TokenStream) -> Type {
+        syn::parse2(tokens).expect("a type")
+    }
+
+    /// As a type comes out of a macro's fragment.
+    fn grouped(tokens: TokenStream) -> TokenStream {
+        TokenTree::from(Group::new(Delimiter::None, tokens)).into()
+    }
+
+    fn output(tokens: TokenStream) -> Option<String> {
+        future_output(&parsed(tokens)).map(|ty| ty.to_token_stream().to_string())
+    }
+
+    #[test]
+    fn a_futures_output_is_found_in_every_way_to_write_it() {
+        for future in [
+            quote!(impl Send + Future<Output = u8>),
+            quote!((impl std::future::Future<Output = u8> + Send)),
+            grouped(quote!(impl Future<Output = u8>)),
+            quote!(Pin<Box<dyn Future<Output = u8> + Send + 'a>>),
+            quote!(std::pin::Pin<std::boxed::Box<dyn Future<Output = u8>>>),
+            quote!(BoxFuture<'a, u8>),
+            quote!(futures::future::LocalBoxFuture<'_, u8>),
+        ] {
+            assert_eq!(output(future.clone()).as_deref(), Some("u8"), "{future}");
+        }
+        for other in [
+            quote!(impl Iterator<Output = u8>),
+            quote!(impl Future<Item = u8>),
+            quote!(impl Stream<Item = u8>),
+            quote!(Pin<Box<dyn Any>>),
+            quote!(Ready<u8>),
+            quote!(u8),
+        ] {
+            assert_eq!(output(other.clone()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_impl_is_erased_wherever_it_stands() {
+        let text = |tokens| without_impl_trait(parsed(tokens)).to_token_stream().to_string();
+        for (written, erased) in [
+            (quote!(impl A), quote!(_)),
+            (quote!((impl A, B, (impl C))), quote!((_, B, (_)))),
+            (quote!([impl A; 3]), quote!([_; 3])),
+            (quote!(&'a [impl A]), quote!(&'a [_])),
+            (quote!(*const impl A), quote!(*const _)),
+            (quote!(Result<Vec<impl A>, E>), quote!(Result<Vec<_>, E>)),
+        ] {
+            assert_eq!(text(written), erased.to_string());
+        }
+        let group = grouped(quote!(impl B));
+        assert_eq!(text(quote!((A, #group))).replace(' ', ""), "(A,_)");
+    }
+}

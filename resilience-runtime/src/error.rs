@@ -446,6 +446,40 @@ mod tests {
     }
 
     #[test]
+    fn the_chain_of_a_refusal_ends_with_its_kind_in_words() {
+        let ends = [
+            (
+                ResilienceError::BulkheadFull { bulkhead: NAME, max: 1, waited: Duration::ZERO },
+                "refused by a full bulkhead",
+            ),
+            (ResilienceError::CircuitOpen { circuit: NAME, retry_after: None }, "refused by an open circuit"),
+            (ResilienceError::TimedOut { site: NAME, after: Duration::ZERO }, "stopped by a timeout"),
+        ];
+        for (error, text) in ends {
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_call_error_holds_the_users_error_or_a_refusal() {
+        let refused = CallError::<u8>::Refused(ResilienceError::ShutDown { name: NAME });
+        let exhausted = CallError::RetriesExhausted { attempts: 2, last: 8 };
+        assert_eq!(
+            [&CallError::Failed(7), &exhausted, &refused].map(CallError::inner),
+            [Some(&7), Some(&8), None]
+        );
+        assert_eq!((exhausted.refusal(), refused.refusal().is_some()), (None, true));
+    }
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        let text = |micros| Seconds(Duration::from_micros(micros)).to_string();
+        assert_eq!([0, 1, 1_234, 9_999].map(text), ["0 ms", "0 ms", "1.23 ms", "10 ms"]);
+        assert_eq!([10_000, 10_999, 999_999].map(text), ["10 ms", "10 ms", "999 ms"]);
+        assert_eq!([1_000_000, 1_960_000, 90_000_000].map(text), ["1.0 s", "2.0 s", "90.0 s"]);
+    }
+
+    #[test]
     fn exhausted_retries_are_counted_in_words_that_agree() {
         let text = |attempts| CallError::RetriesExhausted { attempts, last: "down" }.to_string();
         assert_eq!(text(1), "failed after 1 attempt: down");

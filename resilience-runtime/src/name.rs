@@ -167,6 +167,15 @@ mod tests {
         assert_eq!(fixed, shared);
         assert!(std::collections::HashSet::from([fixed.clone()]).contains("api"));
         assert_eq!((&*shared, format!("{fixed:?}")), ("api", "\"api\"".to_owned()));
+        assert_eq!(AsRef::<str>::as_ref(&fixed), "api");
+    }
+
+    #[test]
+    fn names_compare_as_their_texts_do() {
+        let (api, db) = (Name::from_static("api"), Name::from("db"));
+        assert_eq!((api == "api", api == *"api", api == db), (true, true, false));
+        assert_eq!((api == "db", api == *"db"), (false, false));
+        assert_eq!(api.partial_cmp(&db), Some(std::cmp::Ordering::Less));
     }
 
     /// A name from a request could otherwise show the cells of its row in another order.

@@ -259,6 +259,14 @@ async fn the_quota_changes_while_calls_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_larger_burst_is_there_at_once_but_for_what_was_just_used() {
+    let limiter = waiting(Quota::per_second(10).burst(1), Duration::ZERO);
+    assert_eq!(accepted(&limiter, 2), 1);
+    limiter.configure(Quota::per_second(10).burst(5));
+    assert_eq!((limiter.available(), accepted(&limiter, 9)), (4, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_steps_back_lets_nobody_through_twice() {
     // A second paused runtime of one process starts before the first one's time.
     let limiter = RateLimiter::new("x", Quota::per_second(2));

@@ -296,6 +296,16 @@ fn a_call_that_succeeds_needs_no_timer() {
 }
 
 #[test]
+fn the_bounds_of_a_policy_can_be_read() {
+    let bounds = |builder: RetryBuilder| {
+        let retry = builder.build().unwrap();
+        (retry.max_attempts(), retry.max_elapsed())
+    };
+    assert_eq!(bounds(doubling(3)), (4, None));
+    assert_eq!(bounds(doubling(u32::MAX).max_elapsed(MS(700))), (u32::MAX, Some(MS(700))));
+}
+
+#[test]
 fn bad_settings_are_refused_with_their_key() {
     for (builder, key) in [
         (Retry::builder().delay(Duration::ZERO), "delay"),

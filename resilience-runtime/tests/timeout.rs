@@ -178,6 +178,22 @@ async fn a_named_timeout_counts_every_end_of_a_call_once() {
     assert_eq!((registry.timeouts()[0].completed, registry.timeouts()[0].latency), (0, None));
 }
 
+#[test]
+fn names_beyond_ten_thousand_share_one_entry() {
+    let registry = Registry::new();
+    let names = async {
+        let name = |number: usize| Timeout::named(format!("t{number}"), MS(1)).name().map(str::to_owned);
+        (0..10_000).for_each(|number| assert_eq!(name(number), Some(format!("t{number}"))));
+        [10_000, 10_001, 9_999].map(name)
+    };
+    let further = Some("(further timeouts)".to_owned());
+    assert_eq!(
+        tokio_test::block_on(registry.scope(names)),
+        [further.clone(), further, Some("t9999".to_owned())]
+    );
+    assert_eq!(registry.timeouts().len(), 10_001);
+}
+
 #[tokio::test(start_paused = true)]
 #[should_panic(expected = "polled after completion")]
 async fn polling_after_completion_panics() {

@@ -52,6 +52,51 @@ async fn circuit_and_bulkhead_have_templates_of_their_own_with_named_arguments()
     assert_eq!((shared.snapshot().accepted, registry.dynamic_names().names), (2, 3));
 }
 
+#[resilient(circuit(name = "split-{one}"), bulkhead(name = "split-{two}", max = 1))]
+async fn split(one: &str, two: &str) -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_read_alike_together_are_told_apart() {
+    let registry = Registry::new();
+    registry.scope(split("ab", "c")).await.unwrap();
+    registry.scope(split("a", "split-bc")).await.unwrap();
+    registry.scope(split("absplit-", "c")).await.unwrap();
+    registry.scope(split("ab", "split-c")).await.unwrap();
+    let circuit = |one: &str| registry.circuit(&format!("split-{one}")).unwrap().snapshot().succeeded;
+    let bulkhead = |two: &str| registry.bulkhead(&format!("split-{two}")).unwrap().snapshot().accepted;
+    assert_eq!(["ab", "a", "absplit-"].map(circuit), [2, 1, 1]);
+    assert_eq!(["c", "split-bc", "split-c"].map(bulkhead), [2, 1, 1]);
+}
+
+#[resilient(rate_limit(name = "limit-{id}", max = 1, per_ms = 60_000))]
+async fn limited(id: u32) -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limiter_alone_may_have_a_template() {
+    let registry = Registry::new();
+    assert!(registry.limiter("limit-{id}").is_none());
+    registry.scope(limited(1)).await.unwrap();
+    registry.scope(limited(2)).await.unwrap();
+    registry.scope(limited(1)).await.unwrap_err();
+    assert!(registry.limiter("limit-1").is_some() && registry.limiter("limit-{id}").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_whose_limiter_is_held_is_not_dropped() {
+    let registry = Registry::new();
+    registry.scope(limited(1)).await.unwrap();
+    let held = registry.limiter("limit-1").unwrap();
+    registry.scope(limited(2)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert_eq!((registry.dynamic_names().names, registry.dynamic_names().evicted), (1, 1));
+    drop(held);
+    assert_eq!((registry.dynamic_names().names, registry.dynamic_names().evicted), (0, 2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hostile_name_harms_nothing() {
     let registry = Registry::new();

@@ -101,6 +101,34 @@ async fn one_is_told_as_well_as_many() -> Result<(), Box<dyn std::error::Error>>
     Ok(())
 }
 
+#[resilient(bulkhead(max = 1, queue = 1, wait_ms = 60_000, name = "full"))]
+async fn queues() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_is_well() -> Result<(), Box<dyn std::error::Error>> {
+    let registry = Registry::new();
+    registry.register_pool(ConnectionPool::builder("db", Units).max_size(1).build()?)?;
+    registry.register_worker_pool(WorkerPool::builder("cpu").threads(1).build()?)?;
+    let unhealthy = || -> Vec<_> {
+        let items = registry.unhealthy().into_iter().filter(|item| item.kind != "conflict");
+        items.map(|item| (item.kind, item.reason)).collect()
+    };
+    assert_eq!(unhealthy(), []);
+    let held = registry.bulkhead("full").unwrap().try_acquire_owned()?;
+    assert_eq!(unhealthy(), []);
+    let mut queued = tokio_test::task::spawn(registry.scope(queues()));
+    tokio_test::assert_pending!(queued.poll());
+    assert_eq!(
+        unhealthy(),
+        [("bulkhead", "bulkhead `full` is full with 1 running and 1 waiting".to_owned())]
+    );
+    drop((queued, held));
+    assert_eq!(unhealthy(), []);
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_table_fits_a_terminal_and_names_everything() {
     let registry = Registry::new();

@@ -85,6 +85,67 @@ async fn a_probe_that_the_bulkhead_refuses_takes_no_slot() {
     drop(held);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_dropped_in_the_queue_gives_no_slot_back() {
+    let registry = Registry::new();
+    let bulkhead = registry.bulkhead("late").unwrap();
+    let held = bulkhead.try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(late(false)));
+    assert!(queued.poll().is_pending());
+    drop((queued, held));
+    let only = bulkhead.try_acquire().unwrap();
+    assert_eq!(bulkhead.try_acquire().unwrap_err().kind(), ErrorKind::BulkheadFull);
+    drop(only);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_had_to_queue_counts_one_attempt() {
+    let registry = Registry::new();
+    let held = registry.bulkhead("late").unwrap().try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(late(false)));
+    assert!(queued.poll().is_pending());
+    drop(held);
+    queued.await.unwrap();
+    let site = registry.site("behaviour::order::late").unwrap();
+    assert_eq!((site.calls, site.attempts, site.succeeded), (1, 1, 1));
+}
+
+#[resilient(rate_limit(max = 1, per_ms = 10_000), bulkhead(max = 1, name = "crowded"))]
+async fn crowded() -> Result<(), TestError> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_the_bulkhead_refuses_gives_its_turn_back() {
+    let registry = Registry::new();
+    let held = registry.bulkhead("crowded").unwrap().try_acquire_owned().unwrap();
+    let refused = registry.scope(crowded()).await.unwrap_err().refusal();
+    assert_eq!(refused.kind(), ErrorKind::BulkheadFull);
+    drop(held);
+    registry.scope(crowded()).await.unwrap();
+    let refused = registry.scope(crowded()).await.unwrap_err().refusal();
+    assert_eq!(refused.kind(), ErrorKind::RateLimited);
+    let site = registry.site("behaviour::order::crowded").unwrap();
+    assert_eq!((site.refused_by_bulkhead, site.refused_by_limiter, site.succeeded), (1, 1, 1));
+}
+
+#[resilient(timeout_ms = 50, bulkhead(max = 1, queue = 1, wait_ms = 10_000, name = "patient"))]
+async fn patient() -> Result<(), TestError> {
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_attempt_begins_after_the_queue() {
+    let registry = Registry::new();
+    let held = registry.bulkhead("patient").unwrap().try_acquire_owned().unwrap();
+    let mut queued = tokio_test::task::spawn(registry.scope(patient()));
+    assert!(queued.poll().is_pending());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    drop(held);
+    queued.await.unwrap();
+}
+
 #[resilient(total_timeout_ms = 200, bulkhead(max = 1, queue = 5, wait_ms = 10_000, name = "impatient"))]
 async fn impatient() -> Result<(), TestError> {
     Ok(())
@@ -99,6 +160,7 @@ async fn a_queued_call_whose_total_time_is_over_times_out_and_was_not_refused() 
     assert_eq!(error.to_string(), "`behaviour::order::impatient` timed out after 200 ms");
     let snapshot = bulkhead.snapshot();
     assert_eq!((snapshot.refused, snapshot.cancelled, snapshot.waiting), (0, 1, 0));
+    assert_eq!(registry.site("behaviour::order::impatient").unwrap().timed_out, 1);
     drop(held);
 }
 

@@ -58,6 +58,16 @@ async fn a_run_goes_through_everything_the_policy_names() {
     assert_eq!((snapshot.failed, snapshot.refused_by_circuit), (1, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn retries_are_exhausted_where_there_were_any() {
+    let failing = async |max| {
+        let policy = Policy::builder().retry(RetrySettings::new(max)).build().unwrap();
+        policy.run(async || Err::<(), _>("reset")).await.unwrap_err()
+    };
+    assert_eq!(failing(0).await, CallError::Failed("reset"));
+    assert_eq!(failing(2).await, CallError::RetriesExhausted { attempts: 3, last: "reset" });
+}
+
 #[tokio::test]
 async fn a_policy_without_a_name_takes_that_of_its_circuit() {
     let circuit = Arc::new(CircuitBreaker::builder("api").build().unwrap());

@@ -187,14 +187,35 @@ async fn reset_starts_the_numbers_of_pools_at_zero_and_leaves_what_is_in_them() 
     let pool = registry.register_pool(ConnectionPool::builder("numbers", Numbers).build().unwrap()).unwrap();
     let workers =
         registry.register_worker_pool(WorkerPool::builder("sums").threads(1).build().unwrap()).unwrap();
+    // First, because time goes on while this waits for a thread, and with it the upkeep of the pool.
+    workers.run(|| 1 + 1).await.unwrap();
     let connection = pool.acquire().await.unwrap();
     drop(pool.acquire().await.unwrap());
-    workers.run(|| 1 + 1).await.unwrap();
     registry.reset();
     let (pool, workers) = (pool.snapshot(), workers.stats());
     assert_eq!((pool.acquired, pool.created, pool.wait, pool.in_use), (0, 0, None, None));
     assert_eq!((pool.active, pool.idle, *connection), (1, 1, 7));
     assert_eq!((workers.completed, workers.wait, workers.run), (0, None, None));
+}
+
+#[test]
+fn a_pool_is_found_by_its_name_and_by_what_makes_its_connections() {
+    struct Others;
+
+    impl Manager for Others {
+        type Connection = u8;
+        type Error = std::convert::Infallible;
+
+        async fn create(&self) -> Result<u8, Self::Error> {
+            Ok(9)
+        }
+    }
+
+    let registry = Registry::new();
+    let pool = registry.register_pool(ConnectionPool::builder("numbers", Numbers).build().unwrap()).unwrap();
+    assert_eq!(registry.pool("numbers").unwrap().name(), "numbers");
+    assert!(std::sync::Arc::ptr_eq(&registry.pool_of::<Numbers>("numbers").unwrap(), &pool));
+    assert!(registry.pool_of::<Others>("numbers").is_none() && registry.pool("others").is_none());
 }
 
 #[resilient(
@@ -244,6 +265,46 @@ async fn shutdown_refuses_new_calls_and_waits_for_running_ones() {
         std::future::poll_fn(|_| running.poll()).await
     });
     assert!(ended && result.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_calls_connections_and_jobs() {
+    const WAIT: Duration = Duration::from_secs(1);
+    let new = || {
+        let registry = Registry::new();
+        let pool = ConnectionPool::builder("numbers", Numbers).build().unwrap();
+        let pool = registry.register_pool(pool).unwrap();
+        let workers = WorkerPool::builder("sums").threads(1).build().unwrap();
+        let workers = registry.register_worker_pool(workers).unwrap();
+        (registry, pool, workers)
+    };
+
+    let (registry, pool, _) = new();
+    drop(pool.acquire().await.unwrap());
+    assert!(registry.shutdown(WAIT).await);
+    assert!(pool.acquire().await.is_err());
+
+    let (registry, ..) = new();
+    let mut running = tokio_test::task::spawn(registry.scope(slow()));
+    assert!(running.poll().is_pending());
+    assert!(!registry.shutdown(WAIT).await);
+
+    let (registry, pool, _) = new();
+    let held = pool.acquire().await.unwrap();
+    assert!(!registry.shutdown(WAIT).await);
+    drop(held);
+
+    let (registry, _, workers) = new();
+    let (started, begun) = tokio::sync::oneshot::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let mut job = tokio_test::task::spawn(workers.run(move || {
+        let _ = started.send(());
+        ended.recv().is_err()
+    }));
+    assert!(job.poll().is_pending());
+    begun.await.unwrap();
+    assert!(!registry.shutdown(WAIT).await);
+    drop(end);
 }
 
 #[test]
@@ -322,14 +383,16 @@ async fn circuits_registered_later_draw_from_the_seed_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pools_registered_later_draw_from_the_seed_as_well() {
-    let lifetime = |seed| async move {
-        let registry = Registry::new().jitter_seed(seed);
+async fn pools_draw_from_the_seed_whenever_they_are_registered() {
+    let lifetime = |seed, seeded_first| async move {
+        let registry = Registry::new();
+        let registry = if seeded_first { registry.jitter_seed(seed) } else { registry };
         let pool = ConnectionPool::builder("registered later", Numbers)
             .max_lifetime(Duration::from_secs(1))
             .build()
             .unwrap();
         let pool = registry.register_pool(pool).unwrap();
+        let _registry = if seeded_first { registry } else { registry.jitter_seed(seed) };
         drop(pool.acquire().await.unwrap());
         let (mut upkeep, created) = (tokio_test::task::spawn(pool.maintain()), tokio::time::Instant::now());
         while pool.snapshot().idle > 0 {
@@ -338,6 +401,6 @@ async fn pools_registered_later_draw_from_the_seed_as_well() {
         }
         created.elapsed()
     };
-    assert_eq!(lifetime(7).await, lifetime(7).await);
-    assert_ne!(lifetime(7).await, lifetime(8).await);
+    assert_eq!(lifetime(7, true).await, lifetime(7, false).await);
+    assert_ne!(lifetime(7, true).await, lifetime(8, true).await);
 }

@@ -299,9 +299,101 @@ fn the_documentation_says_the_policy_in_words() {
             "at most 2 s in all; up to 1 retry with fixed backoff; at most 60 a minute; \
              a fallback answers instead of a final error.",
         ),
+        (
+            "timeout = \"2m\", total_timeout_ms = 180_001",
+            "at most 180001 ms in all; at most 2 min for each attempt.",
+        ),
         ("retry = limits::RETRIES", "up to `limits::RETRIES` retries."),
         ("pool = \"db\"", "a connection of pool `db` for each attempt."),
     ] {
         assert_eq!(sentence(arguments), words, "{arguments}");
     }
+}
+
+#[test]
+fn a_block_protects_functions_that_return_a_future_as_well() {
+    let out = expanded(
+        "",
+        "impl T { fn f(&self) -> impl Future<Output = u8> { async { 1 } } fn g(&self) -> u8 { 2 } }",
+    );
+    assert!(!out.contains("compile_error"), "{out}");
+    assert_eq!(out.matches("Site::new").count(), 1, "{out}");
+    let none = expanded("", "impl T { fn g(&self) -> u8 { 2 } }");
+    assert!(
+        none.contains(
+            &format!("{:?}", "there is no `async fn` in this `impl` block for `#[resilient]` to protect")
+                .replace(' ', "")
+        )
+    );
+}
+
+#[test]
+fn a_call_has_room_for_what_it_may_have_to_wait_for() {
+    for (arguments, room) in [
+        ("", "NoRoom"),
+        ("circuit = \"a\"", "NoRoom"),
+        ("retry = 1", "Timer"),
+        ("timeout_ms = 5", "Timer"),
+        ("circuit = \"a\", bulkhead = 1", "WaitingRoom"),
+        ("rate_limit = 1", "WaitingRoom"),
+        ("rate_limit = 1, bulkhead = 1, retry = 1, timeout_ms = 5", "WaitingRoom"),
+    ] {
+        let out = expanded(arguments, "async fn f() -> R {}");
+        let rooms = ["NoRoom", "Timer", "WaitingRoom"].map(|room| out.contains(&format!("::{room}")));
+        assert_eq!(
+            rooms,
+            ["NoRoom", "Timer", "WaitingRoom"].map(|other| other == room),
+            "{arguments}: {out}"
+        );
+    }
+}
+
+#[test]
+fn a_fallback_is_awaited_where_it_ends_with_an_async_block() {
+    use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+    use quote::quote;
+
+    let group = |tokens: TokenStream| TokenTree::from(Group::new(Delimiter::None, tokens));
+    let (whole, block) = (group(quote!(async |e| g(e))), group(quote!(async { g(e) })));
+    let manner = |fallback: &TokenStream| {
+        let out = expand(
+            quote!(fallback = #fallback),
+            quote!(
+                async fn f() -> R {}
+            ),
+        )
+        .to_string()
+        .replace(' ', "");
+        ["__private::answer(", "__private::answer_async(", "AnsweredLater"].map(|call| out.contains(call))
+    };
+    for later in [
+        quote!(async |e| g(e)),
+        quote!((async |e| g(e))),
+        quote!(#whole),
+        quote!(|e| async { g(e) }),
+        quote!(|e| (async move { g(e) })),
+        quote!(|e| #block),
+        quote!(|e| {
+            log();
+            Box::pin(async { g(e) })
+        }),
+    ] {
+        assert_eq!(manner(&later), [false, true, false], "{later}");
+    }
+    for now in [
+        quote!(|e| g(e)),
+        quote!((|e| g(e))),
+        quote!(|e| pin(e)),
+        quote!(|e| spawn(async { g(e) })),
+        quote!(|e| {
+            async { g(e) };
+            e
+        }),
+        quote!(|e| {
+            async { g(e) };
+        }),
+    ] {
+        assert_eq!(manner(&now), [true, false, false], "{now}");
+    }
+    assert_eq!(manner(&quote!(a::path)), [false, false, true]);
 }

@@ -60,5 +60,6 @@ mod tests {
         assert_eq!(nearest("delay", ["relay", "delay_ms"]), Some("delay_ms"));
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest("x", keys), None);
+        assert_eq!((nearest("crcuti", keys), nearest("crcut", keys)), (Some("circuit"), None));
     }
 }

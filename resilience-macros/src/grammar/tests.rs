@@ -28,6 +28,7 @@ fn what_is_right_is_silent() {
         "retry(max = 0, backoff = \"decorrelated\", delay_ms = 1, max_delay_ms = 1, factor = 1, jitter = \"none\")",
         "retry(max = N, jitter = 0.1, budget = false, max_elapsed_ms = 2 * SECOND)",
         "timeout = \"1.5s\", total_timeout = \"2m\"",
+        "timeout = \"1ms\", total_timeout = \"1_000 ms\"",
         "timeout = \"500ms\", total_timeout_ms = 500",
         "bulkhead(max = 10, queue = 0, wait_ms = 0, name = \"db\"), rate_limit(max = 60, per_ms = 60_000, burst = 1)",
         "retry = 1, retry_if = |r| r.is_err(), failure_if = Result::is_err, classify = a::b, fallback = |e| (e, 1)",
@@ -104,6 +105,13 @@ fn values_are_checked_for_type_and_range() {
         ("retry = \"3\"", "`retry` takes a whole number, for example `retry = 3`"),
         ("retry = 1.5", "`retry` takes a whole number, for example `retry = 3`"),
         ("retry = true", "`retry` takes a whole number, for example `retry = 3`"),
+        ("retry = false", "`retry` takes a whole number, for example `retry = 3`"),
+        ("retry = |failed| 3", "`retry` takes a whole number, for example `retry = 3`"),
+        ("bulkhead = \"10\"", "`bulkhead` takes a whole number, for example `bulkhead = 10`"),
+        (
+            "circuit(name = \"a\", open_ms = \"2s\")",
+            "`open_ms` takes a whole number, for example `open_ms = 500`",
+        ),
         ("retry = -1", "`retry = -1` is out of range: 0 or more"),
         ("retry = 4_294_967_296", "`retry = 4_294_967_296` is out of range: at most 4294967295"),
         ("bulkhead = 0", "`bulkhead = 0` is out of range: 1 or more"),
@@ -150,9 +158,47 @@ fn values_are_checked_for_type_and_range() {
             "`retry_if` takes a closure or the path of a function: `retry_if = |outcome| ..`",
         ),
         ("clone", "`clone` takes the names of arguments: `clone(a, b)`"),
+        ("clone()", "`clone` takes the names of arguments: `clone(a, b)`"),
         ("clone(a.b)", "`clone` takes the names of arguments: `clone(a, b)`"),
         ("crate = \"a\"", "`crate` takes a path without quotes: `crate = path::to::resilience_runtime`"),
     ]);
+}
+
+#[test]
+fn what_is_given_twice_is_told_unless_there_is_more_to_say() {
+    assert_mistakes(&[
+        ("timeout_ms = 5, timeout_ms = 6", "`timeout_ms` is given twice"),
+        ("retry = 1, retry(max = 2)", "`retry` is given twice"),
+        ("retry = 1, retry = \"2\"", "`retry` takes a whole number, for example `retry = 3`"),
+    ]);
+}
+
+#[test]
+fn a_value_is_assigned_and_not_compared() {
+    assert_mistakes(&[
+        ("retry == 3", "expected `=`: `retry = 3`"),
+        ("retry => 3", "expected `=`: `retry = 3`"),
+        ("retry: 3", "expected `=`: `retry = 3`"),
+    ]);
+}
+
+/// Groups without delimiters are what a macro's fragments come in.
+#[test]
+fn values_of_a_macros_fragments_are_read_as_they_are() {
+    use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+    let group = |tokens: &str| -> TokenStream {
+        TokenTree::from(Group::new(Delimiter::None, tokens.parse().expect("tokens"))).into()
+    };
+    let mistakes = |retry: &str, circuit: &str| {
+        let (retry, circuit) = (group(retry), group(circuit));
+        let mut errors = Errors::default();
+        Policy::parse(quote::quote!(retry = #retry, circuit = #circuit), &mut errors).check(&mut errors);
+        errors.messages()
+    };
+    assert_eq!(mistakes("3", "\"api\""), [""; 0]);
+    let expected = ["`retry = 4_294_967_296` is out of range: at most 4294967295"];
+    assert_eq!(mistakes("4_294_967_296", "\"api\""), expected);
 }
 
 #[test]
@@ -168,6 +214,18 @@ fn durations_need_a_unit() {
         (
             "timeout = \"-5s\"",
             "`timeout = \"-5s\"` is not a duration: a number with a unit, such as \"500ms\", \"2s\" or \"1m\"",
+        ),
+        (
+            "timeout = \"\"",
+            "`timeout = \"\"` is not a duration: a number with a unit, such as \"500ms\", \"2s\" or \"1m\"",
+        ),
+        (
+            "timeout = \".5s\"",
+            "`timeout = \".5s\"` is not a duration: a number with a unit, such as \"500ms\", \"2s\" or \"1m\"",
+        ),
+        (
+            "timeout = \"1e3s\"",
+            "`timeout = \"1e3s\"` is not a duration: a number with a unit, such as \"500ms\", \"2s\" or \"1m\"",
         ),
         ("timeout = \"0s\"", "`timeout = \"0s\"` is out of range: 1 millisecond or more"),
         (

@@ -305,3 +305,15 @@ impl fmt::Debug for CircuitBreaker {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of the function's authors.
+    #[test]
+    fn a_circuits_share_of_a_seed_is_the_fnv_1a_hash_of_its_name() {
+        let hashes = [0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c, 0x8594_4171_f739_67e8];
+        assert_eq!(["", "a", "foobar"].map(fold), hashes);
+    }
+}

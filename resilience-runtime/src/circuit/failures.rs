@@ -116,4 +116,14 @@ mod tests {
         run.success(3);
         assert_eq!((fail(3), fail(4)), (0, 2));
     }
+
+    /// Were the generation lost with the run, one of the later half of their circle would look like the past.
+    #[test]
+    fn a_run_that_has_ended_keeps_its_generation() {
+        let (run, late) = (FailureRun::new(), u32::MAX >> 1);
+        run.failures.store(u64::from(late) << 32, Ordering::Relaxed);
+        assert_eq!(run.failure(late, None, at(0)), 1);
+        run.success(late);
+        assert_eq!((run.failure(late, None, at(0)), run.len(late, None, at(0))), (1, 1));
+    }
 }

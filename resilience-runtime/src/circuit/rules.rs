@@ -174,5 +174,8 @@ mod tests {
             let time = live.open_time(1, random).as_millis();
             assert!((180..=200).contains(&time), "{time}");
         }
+        let tenth = 20_000_000;
+        let times = [tenth - 1, tenth, tenth + 1].map(|random| live.open_time(1, random).as_nanos());
+        assert_eq!(times, [180_000_001, 180_000_000, 200_000_000]);
     }
 }

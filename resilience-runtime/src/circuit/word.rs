@@ -181,6 +181,8 @@ mod tests {
     fn generations_are_ordered_around_their_end() {
         assert!(Word::is_later(1, 0) && !Word::is_later(0, 1) && !Word::is_later(5, 5));
         assert!(Word::is_later(0, GENERATION_MASK) && !Word::is_later(GENERATION_MASK, 0));
+        let half = GENERATION_MASK / 2;
+        assert!(Word::is_later(half, 0) && !Word::is_later(half + 1, 0));
     }
 
     proptest! {

@@ -284,6 +284,19 @@ mod tests {
     }
 
     #[test]
+    fn a_classified_error_reads_and_is_caused_as_the_error_itself() {
+        let open = ResilienceError::CircuitOpen { circuit: Name::from_static("a"), retry_after: None };
+        let text = open.to_string();
+        let classified = Classified::permanent(CallError::<io::Error>::Refused(open));
+        assert_eq!(classified.to_string(), text);
+        assert_eq!(
+            classified.source().map(ToString::to_string),
+            classified.inner().source().map(ToString::to_string)
+        );
+        assert!(classified.source().is_some());
+    }
+
+    #[test]
     fn a_nested_refusal_is_neutral_and_a_nested_timeout_is_transient() {
         let open = ResilienceError::CircuitOpen { circuit: Name::from_static("a"), retry_after: None };
         let slow = ResilienceError::TimedOut { site: Name::from_static("a"), after: Duration::ZERO };

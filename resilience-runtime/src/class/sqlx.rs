@@ -32,7 +32,56 @@ fn of_sqlstate(code: &str) -> ErrorClass {
 
 #[cfg(test)]
 mod tests {
+    use std::{borrow::Cow, fmt};
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
     use super::*;
+
+    /// What a database says, by its SQLSTATE.
+    #[derive(Debug)]
+    struct Said(Option<&'static str>);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.message())
+        }
+    }
+
+    impl std::error::Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            "said"
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            self.0.map(Cow::Borrowed)
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    #[test]
+    fn what_a_database_says_is_judged_by_its_sqlstate_if_it_has_one() {
+        let class = |state| Error::Database(Box::new(Said(state))).classify();
+        let classes = [ErrorClass::Transient, ErrorClass::Fatal, ErrorClass::Permanent];
+        assert_eq!([Some("40001"), Some("28P01"), None].map(class), classes);
+    }
 
     #[test]
     fn errors_are_judged_by_whose_doing_they_are() {
@@ -40,6 +89,8 @@ mod tests {
         assert_eq!(Error::Io(reset).classify(), ErrorClass::Transient);
         assert_eq!(Error::RowNotFound.classify(), ErrorClass::Permanent);
         assert_eq!(Error::PoolClosed.classify(), ErrorClass::Ignored);
+        assert_eq!(Error::PoolTimedOut.classify(), ErrorClass::Transient);
+        assert_eq!(Error::Protocol("out of step".into()).classify(), ErrorClass::Transient);
         assert_eq!(Error::Tls("bad certificate".into()).classify(), ErrorClass::Fatal);
         for (state, class) in [
             ("40001", ErrorClass::Transient),

@@ -155,3 +155,51 @@ fn cut(text: &str, width: usize) -> String {
     }
     text.chars().take(width - 1).chain(std::iter::once('…')).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        circuit::{CircuitBreaker, CircuitSnapshot},
+        events::CircuitState,
+        registry::{Registry, SiteSnapshot, SiteStats},
+    };
+
+    #[test]
+    fn rows_sum_up_what_was_refused_and_what_failed() {
+        let mut report = Registry::new().health();
+        report.sites = vec![SiteSnapshot {
+            calls: 1_500_000,
+            refused_by_circuit: 1,
+            refused_by_bulkhead: 20,
+            refused_by_limiter: 300,
+            refused_elsewhere: 4_000,
+            failed: 5,
+            timed_out: 60,
+            panicked: 700,
+            ..SiteStats::new("site".into()).snapshot()
+        }];
+        let circuit = CircuitBreaker::builder("api").build().unwrap();
+        report.circuits =
+            vec![CircuitSnapshot { failed: 1, timed_out: 20, panicked: 300, ..circuit.snapshot() }];
+        let text = report.to_string();
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0], ["status:", "healthy"]);
+        assert_eq!(rows[2], ["site", "1.5M", "0", "765", "4321", "0", "-", "-"]);
+        assert_eq!(rows[4], ["api", "closed", "0", "321", "0", "-", "-", "-"]);
+        assert_eq!(rows.len(), 5, "nothing follows where all is well: {text}");
+        report.circuits[0].state = CircuitState::ForcedOpen;
+        let lines = report.to_string().lines().skip(5).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(lines, ["", "! circuit `api` is forced open"]);
+    }
+
+    #[test]
+    fn what_is_too_long_for_its_place_is_shortened() {
+        let counts = [999_999, 1_000_000, 999_900_000, 2_500_000_000];
+        assert_eq!(counts.map(number), ["999999", "1.0M", "999.9M", "2.5G"]);
+        let name = "a-name-of-exactly-thirty-four-chars";
+        assert_eq!(end_of(&name[1..]), name[1..]);
+        assert_eq!(end_of(name), format!("…{}", &name[2..]));
+        assert_eq!((cut("größe", 5), cut("größe", 4)), ("größe".to_owned(), "grö…".to_owned()));
+    }
+}

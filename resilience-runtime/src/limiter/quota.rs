@@ -188,6 +188,12 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_reads_as_its_rate_and_its_burst() {
+        assert_eq!(Quota::per_second(7).to_string(), "7 per 1.0 s, 7 at once");
+        assert_eq!(Quota::new(7, Duration::from_millis(250)).burst(2).to_string(), "7 per 250 ms, 2 at once");
+    }
+
+    #[test]
     fn a_quota_that_no_limiter_could_keep_is_refused() {
         for bad in [
             || Quota::per_second(0),

@@ -176,3 +176,19 @@ impl Edition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_slot_is_that_which_still_fits_into_the_word() {
+        let second = 1_000_000_000;
+        let last = Instant::from_nanos(LATEST - second);
+        let state = State::new(Quota::per_second(1));
+        let reserved = state.reserve(last, Duration::ZERO).unwrap();
+        assert_eq!((reserved.at, reserved.waits, reserved.after), (last, false, LATEST));
+        let state = State::new(Quota::per_second(1));
+        assert!(state.reserve(Instant::from_nanos(LATEST - second + 1), Duration::ZERO).is_err());
+    }
+}

@@ -356,6 +356,23 @@ mod tests {
         }
     }
 
+    /// As anyhow's error: no error itself, but it derefs to one.
+    struct Opaque(Wraps);
+
+    impl Deref for Opaque {
+        type Target = dyn Error + Send + Sync;
+
+        fn deref(&self) -> &Self::Target {
+            &self.0
+        }
+    }
+
+    impl Display for Opaque {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "opaque {}", self.0)
+        }
+    }
+
     #[test]
     fn the_error_itself_is_asked_first() {
         assert_eq!(
@@ -371,6 +388,7 @@ mod tests {
         assert_eq!(class!(Err::<(), _>(fmt::Error)), Some(ErrorClass::Transient));
         let shared: Arc<dyn Error + Send + Sync> = Arc::new(Wraps(refusal()));
         assert_eq!(class!(Err::<(), _>(shared)), Some(ErrorClass::Ignored));
+        assert_eq!(class!(Err::<(), _>(Opaque(Wraps(refusal())))), Some(ErrorClass::Ignored));
     }
 
     #[test]
@@ -392,6 +410,12 @@ mod tests {
     fn only_what_displays_has_a_text() {
         struct Silent;
         assert_eq!(text!(Err::<(), _>("no")), Some("no".to_owned()));
+        assert_eq!(text!(Err::<(), _>(String::from("no"))), Some("no".to_owned()));
+        assert_eq!(text!(Err::<(), _>(format_args!("no"))), Some("no".to_owned()));
+        assert_eq!(text!(Err::<(), _>(Wraps(refusal()))), Some("wraps".to_owned()));
+        let shared: Arc<dyn Error + Send + Sync> = Arc::new(Wraps(refusal()));
+        assert_eq!(text!(Err::<(), _>(shared)), Some("wraps".to_owned()));
+        assert_eq!(text!(Err::<(), _>(Opaque(Wraps(refusal())))), Some("opaque wraps".to_owned()));
         assert_eq!(text!(Err::<(), _>(Silent)), None);
         assert_eq!(text!(Ok::<_, &str>(1)), None);
         assert_eq!(text!(None::<u8>), None);

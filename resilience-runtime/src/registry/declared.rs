@@ -257,6 +257,40 @@ mod tests {
     }
 
     #[test]
+    fn conflicts_of_every_kind_are_told_by_their_key() {
+        let site = |line, bulkhead, limiter, retry| -> &'static Declaration {
+            let location = Location::new("app::api", "get", "a.rs", line, 1);
+            let declaration = Declaration::new(location)
+                .circuit(NameSpec::Static("api"), None)
+                .bulkhead(None, bulkhead)
+                .rate_limit(None, limiter)
+                .retry(retry);
+            Box::leak(Box::new(declaration))
+        };
+        let limiter = LimiterSettings::new(10);
+        let first = site(1, BulkheadSettings::new(3), limiter, RetrySettings::new(1));
+        let second = site(
+            2,
+            BulkheadSettings::new(4).queue(5).wait_ms(6),
+            limiter.burst(2).wait_ms(7),
+            RetrySettings::new(2).budget(0.5),
+        );
+        let resolved = Declarations::resolve(vec![first, second]);
+        let told: Vec<String> = resolved.conflicts.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "bulkhead `api`: `max` is 3 (a.rs:1), not 4 (a.rs:2)",
+                "bulkhead `api`: `queue` is 0 (a.rs:1), not 5 (a.rs:2)",
+                "bulkhead `api`: `wait_ms` is 0ns (a.rs:1), not 6ms (a.rs:2)",
+                "rate_limit `api`: `burst` is 10 (a.rs:1), not 2 (a.rs:2)",
+                "rate_limit `api`: `wait_ms` is 0ns (a.rs:1), not 7ms (a.rs:2)",
+                "retry `api`: `budget` is Share(0.2) (a.rs:1), not Share(0.5) (a.rs:2)",
+            ]
+        );
+    }
+
+    #[test]
     fn labels_are_unique() {
         let sites = vec![site("a.rs", 1, None), site("a.rs", 1, None), site("b.rs", 1, None)];
         let labels: Vec<_> =

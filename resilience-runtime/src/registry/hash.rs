@@ -108,6 +108,12 @@ mod tests {
         assert_ne!(Keyed::default().keys, Keyed::default().keys);
     }
 
+    #[test]
+    fn names_of_zeros_differ_by_their_length() {
+        let hashes: HashSet<u64> = (0..50).map(|length| keyed(7).hash_one(vec![0_u8; length])).collect();
+        assert_eq!(hashes.len(), 50);
+    }
+
     proptest! {
         #[test]
         fn every_byte_and_the_length_count(bytes in proptest::collection::vec(any::<u8>(), 0..80), at in any::<usize>()) {

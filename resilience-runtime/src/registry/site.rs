@@ -323,6 +323,23 @@ mod tests {
     use super::*;
     use crate::sync::stripe;
 
+    /// Numbers of the generator's reference implementation.
+    #[test]
+    fn numbers_are_those_of_splitmix64() {
+        let random = Random::new(1_234_567);
+        let drawn = [(); 5].map(|()| random.draw());
+        assert_eq!(
+            drawn,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423,
+                4_593_380_528_125_082_431,
+                16_408_922_859_458_223_821,
+            ]
+        );
+    }
+
     #[test]
     fn a_seed_gives_the_same_numbers_again() {
         let (one, two) = (Random::new(7), Random::new(8));

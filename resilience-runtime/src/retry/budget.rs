@@ -390,6 +390,30 @@ mod tests {
     }
 
     #[test]
+    fn a_reset_forgets_also_in_the_first_seconds_of_the_clock() {
+        let (budget, early) = (RetryBudget::new(0.5), Instant::from_nanos(5_000_000_000));
+        assert_eq!(granted(&budget, 3, early), 3);
+        budget.reset();
+        assert_eq!(budget.snapshot(early), BudgetSnapshot { calls: 0, allowed: 100, withdrawn: 0 });
+    }
+
+    #[test]
+    fn at_the_end_of_all_time_a_budget_counts_on() {
+        let (budget, end) = (RetryBudget::new(1.0).reserve(0), Instant::from_nanos(u64::MAX));
+        (0..3).for_each(|_| budget.deposit(end));
+        assert_eq!(granted(&budget, 9, end), 3);
+        assert_eq!(budget.snapshot(end), BudgetSnapshot { calls: 3, allowed: 3, withdrawn: 3 });
+    }
+
+    #[test]
+    fn a_full_count_stays_until_a_later_second() {
+        let full = 7 << SECOND_SHIFT | COUNT;
+        let next = [6, 7, 8].map(|second| counted(full, second));
+        assert_eq!(next, [full, full, 8 << SECOND_SHIFT | 1]);
+        assert_eq!(counted(1, 0), 2);
+    }
+
+    #[test]
     fn a_clock_that_steps_back_brings_no_token_back() {
         let budget = RetryBudget::new(1.0).reserve(0);
         (0..4).for_each(|_| budget.deposit(later(5_000)));

@@ -205,4 +205,19 @@ mod tests {
         assert_eq!((latency.count, latency.p50, latency.p95), (100, median, longest));
         assert_eq!((latency.p99, latency.max), (longest, longest));
     }
+
+    #[test]
+    fn a_histogram_has_as_many_buckets_as_its_resolution_says() {
+        let buckets = [Resolution::FINE, Resolution::COARSE, Resolution::NONE].map(Resolution::buckets);
+        assert_eq!(buckets, [257, 25, 0]);
+    }
+
+    #[test]
+    fn the_last_bucket_has_no_upper_end() {
+        let resolution = Resolution::FINE;
+        let mut buckets = vec![0; resolution.buckets()];
+        buckets[resolution.index(u64::MAX)] = 1;
+        let latency = resolution.latency(&buckets, Duration::from_nanos(u64::MAX)).unwrap();
+        assert_eq!((latency.p50, latency.p99), (latency.max, latency.max));
+    }
 }

@@ -168,6 +168,29 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_ends_leaves_its_own_stripe_to_the_next_and_no_other() {
+        let own = || Some(current().0).filter(|&stripe| stripe != usize::from(SHARED));
+        let mut heirs = 0;
+        // Other tests' threads may own all stripes for a while.
+        for _ in 0..10_000 {
+            heirs += std::thread::spawn(move || {
+                let held = own()?;
+                let next = || std::thread::spawn(own).join().unwrap();
+                let heirs: Vec<usize> = (0..count()).filter_map(|_| next()).collect();
+                assert!(!heirs.contains(&held), "{held} of {heirs:?} is still owned");
+                Some(heirs.len())
+            })
+            .join()
+            .unwrap()
+            .unwrap_or(0);
+            if heirs > count() {
+                return;
+            }
+        }
+        panic!("{heirs} of {} stripes were ever owned", count());
+    }
+
+    #[test]
     fn the_last_part_is_shared_and_every_search_finds_all() {
         let mut number = 0;
         let striped = Striped::new(3, || {

@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn tags_are_ordered_around_their_end() {
+        let half = 1 << (TAG_BITS - 1);
+        let newer = [(1, 0), (0, TAG_MASK), (half - 1, 0), (5, half + 6)];
+        assert_eq!(newer.map(|(tag, other)| is_newer(tag, other)), [true; 4]);
+        let older = [(0, 0), (0, 1), (TAG_MASK, 0), (half, 0), (half + 1, 0)];
+        assert_eq!(older.map(|(tag, other)| is_newer(tag, other)), [false; 5]);
+    }
+
+    #[test]
     fn a_clean_full_window_needs_no_write_for_a_success() {
         let window = window(4, 9);
         for _ in 0..4 {

@@ -165,7 +165,8 @@ mod tests {
         for tick in 0..BUCKETS {
             window.record(0, FAILURE, tick);
         }
-        for later in [BUCKETS * 2, BUCKETS * 1_000, 1 << 40] {
+        let half_of_all_laps = BUCKETS * (LAP_MASK / 2 + 1);
+        for later in [BUCKETS * 2, BUCKETS * 1_000, half_of_all_laps, 1 << 40] {
             assert_eq!(window.sums(later), Sums::default(), "{later}");
         }
         assert_eq!(window.record(0, FAILURE, BUCKETS * 1_000), Some(ONE));
@@ -202,6 +203,27 @@ mod tests {
         window.buckets[0].calls.store(COUNT_MASK, Ordering::Relaxed);
         let full = Sums { calls: COUNT_MASK as u32, failures: 0, slow: 0 };
         assert_eq!(window.record(0, FAILURE, 0), Some(full));
+        assert_eq!(window.record(0, FAILURE, BUCKETS), Some(ONE));
+    }
+
+    #[test]
+    fn a_failure_seen_before_its_call_does_not_count_yet() {
+        let window = TimeWindow::default();
+        window.buckets[0].failures.store(1, Ordering::Relaxed);
+        window.buckets[1].slow.store(1, Ordering::Relaxed);
+        assert_eq!(window.sums(1), Sums::default());
+    }
+
+    #[test]
+    fn a_word_of_a_later_lap_takes_nothing_and_one_of_an_earlier_lap_starts_anew() {
+        let half = LAP_MASK / 2;
+        for (of, lap, taken) in
+            [(4, 5, true), (5, 4, false), (half - 1, 0, false), (half, 0, true), (LAP_MASK, 0, true)]
+        {
+            let word = AtomicU64::new(of << COUNT_BITS | 3);
+            assert_eq!(add(&word, lap), taken, "lap {lap} in one of {of}");
+            assert_eq!((read(&word, lap), read(&word, of)), if taken { (1, 0) } else { (0, 3) });
+        }
     }
 
     #[test]

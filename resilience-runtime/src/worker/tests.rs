@@ -227,6 +227,82 @@ async fn dropping_the_pool_refuses_the_queue_and_ends_the_threads() {
     assert_eq!(exits.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 }
 
+#[tokio::test]
+async fn a_job_starts_on_a_thread_of_its_own_while_there_may_be_one() {
+    // Its threads are started as they are needed.
+    let settings = crate::WorkerSettings::new().threads(2).queue(1);
+    let pool = WorkerPool::declared("cpu".into(), settings);
+    let (first, second) = (held(&pool), held(&pool));
+    assert_eq!((pool.stats().running, pool.stats().utilisation()), (2, 1.0));
+    second.end.send(()).unwrap();
+    assert_eq!(second.run.await.unwrap(), "held");
+    assert_eq!((pool.stats().running, pool.stats().utilisation()), (1, 0.5));
+    first.end.send(()).unwrap();
+    assert_eq!(first.run.await.unwrap(), "held");
+    assert_eq!(pool.stats().utilisation(), 0.0);
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_a_job_that_runs() {
+    let pool = pool(1, 1);
+    let Held { run, end } = held(&pool);
+    let mut shutdown = Box::pin(pool.shutdown(LONG));
+    assert!(poll(&mut shutdown).is_pending());
+    end.send(()).unwrap();
+    let (run, left) = tokio::join!(run, shutdown);
+    assert_eq!((run.unwrap(), left), ("held", 0));
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_jobs_that_run_and_for_those_in_the_queue() {
+    let pool = pool(1, 1);
+    let Held { run, end } = held(&pool);
+    let mut queued = pool.run(|| "queued");
+    assert!(poll(&mut queued).is_pending());
+    let mut shutdown = Box::pin(pool.shutdown(LONG));
+    assert!(poll(&mut shutdown).is_pending());
+    end.send(()).unwrap();
+    let (running, queued, left) = tokio::join!(run, queued, shutdown);
+    assert_eq!((running.unwrap(), queued.unwrap(), left), ("held", "queued", 0));
+}
+
+#[tokio::test]
+async fn every_job_is_timed_until_a_reset() {
+    let pool = pool(1, 0);
+    let counts = || {
+        let now = pool.stats();
+        (now.completed, now.wait.map(|wait| wait.count), now.run.map(|run| run.count))
+    };
+    pool.run(|| ()).await.unwrap();
+    pool.run(|| ()).await.unwrap();
+    assert_eq!((pool.name(), counts()), ("cpu", (2, Some(2), Some(2))));
+    pool.reset();
+    assert_eq!(counts(), (0, None, None));
+}
+
+#[tokio::test]
+async fn an_idle_thread_ends_with_its_pool() {
+    thread_local! {
+        static ENDS: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+    }
+    let pool = pool(1, 0);
+    let (lives, ends) = mpsc::channel();
+    pool.run(move || ENDS.set(Some(lives))).await.unwrap();
+    drop(pool);
+    assert_eq!(ends.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn a_panic_reads_with_its_message_where_it_has_one() {
+    let panic = |run: fn()| {
+        let error = tokio_test::block_on(pool(1, 0).run(run)).unwrap_err();
+        let WorkerError::Panicked(panic) = error else { panic!("{error:?}") };
+        panic.to_string()
+    };
+    assert_eq!(panic(|| panic!("no paper")), "a job of worker pool `cpu` panicked: no paper");
+    assert_eq!(panic(|| std::panic::panic_any(7)), "a job of worker pool `cpu` panicked");
+}
+
 /// Panics when dropped.
 struct Bomb;
 

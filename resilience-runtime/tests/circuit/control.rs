@@ -122,6 +122,24 @@ async fn every_state_is_left_by_hand() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_circuit_is_in_one_state_at_a_time() {
+    let is = |circuit: &CircuitBreaker| (circuit.is_closed(), circuit.is_open(), circuit.is_half_open());
+    let (closed, open, half_open) = (circuit(), circuit(), half_open(builder()).await);
+    trip(&open);
+    assert_eq!(
+        [&closed, &open, &half_open].map(is),
+        [(true, false, false), (false, true, false), (false, false, true)]
+    );
+    closed.force_open();
+    open.disable();
+    half_open.metrics_only();
+    assert_eq!(
+        [&closed, &open, &half_open].map(is),
+        [(false, true, false), (false, false, false), (false, false, false)]
+    );
+}
+
 /// A probe of before `close` and `force_open` decides nothing after them.
 #[tokio::test(start_paused = true)]
 async fn a_probes_verdict_does_not_undo_what_was_done_by_hand() {

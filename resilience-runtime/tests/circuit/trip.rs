@@ -106,6 +106,19 @@ async fn slow_calls_trip_though_they_succeed() {
     assert_eq!(circuit.snapshot().succeeded, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_quick_success_that_completes_min_calls_can_trip_for_slow_ones() {
+    let circuit =
+        CircuitBreaker::builder("api").min_calls(2).slow_call(SECOND).slow_call_rate(0.5).build().unwrap();
+    let slow = permit(&circuit);
+    advance(2 * SECOND).await;
+    slow.success();
+    assert!(circuit.is_closed());
+    permit(&circuit).success();
+    let reason = tripped(TripReason::SlowCallRate { rate: 0.5, calls: 2 });
+    assert_last(&circuit, CircuitState::Closed, CircuitState::Open, reason);
+}
+
 #[test]
 fn neither_cancelled_nor_ignored_calls_count() {
     let circuit = CircuitBreaker::builder("api").min_calls(1).window(1).build().unwrap();

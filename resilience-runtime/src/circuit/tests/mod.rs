@@ -6,7 +6,14 @@ mod reference;
 use std::{fmt, time::Duration};
 
 use super::*;
-use crate::{clock::Instant, events::CircuitState, name::Name, settings::CircuitSettings, stats::Sample};
+use crate::{
+    clock::Instant,
+    events::CircuitState,
+    gate::{Gate, GateOutcome},
+    name::Name,
+    settings::CircuitSettings,
+    stats::Sample,
+};
 
 const NAME: Name = Name::from_static("api");
 
@@ -115,6 +122,105 @@ fn a_timeout_is_a_failure_of_its_own_kind() {
     let snapshot = circuit.snapshot_at(at(7));
     assert_eq!((snapshot.state, snapshot.timed_out, snapshot.failed), (CircuitState::Open, 1, 0));
     assert_eq!(snapshot.latency.unwrap().max, Duration::from_millis(7));
+}
+
+/// What a pool's creations came to.
+#[test]
+fn as_a_gate_it_counts_every_outcome_as_its_own_kind() {
+    let circuit = CircuitBreaker::declared(NAME, CircuitSettings::new(), 0);
+    let gate: &dyn Gate = &circuit;
+    for outcome in [
+        GateOutcome::Success,
+        GateOutcome::Failure,
+        GateOutcome::TimedOut,
+        GateOutcome::Panicked,
+        GateOutcome::Cancelled,
+    ] {
+        let token = gate.admit(at(0)).unwrap();
+        gate.settle(token, outcome, Duration::from_millis(7), at(7), None);
+    }
+    let told = circuit.snapshot_at(at(7));
+    assert_eq!((told.succeeded, told.failed, told.timed_out, told.panicked, told.cancelled), (1, 1, 1, 1, 1));
+    assert_eq!((told.window_calls, told.window_failures), (4, 3));
+    let latency = told.latency.unwrap();
+    assert_eq!((latency.count, latency.max), (4, Duration::from_millis(7)));
+}
+
+#[test]
+fn as_a_gate_it_opens_with_the_error_and_takes_no_late_result() {
+    let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
+    let gate: &dyn Gate = &circuit;
+    let (first, late) = (gate.admit(at(0)).unwrap(), gate.admit(at(0)).unwrap());
+    gate.settle(first, GateOutcome::Failure, Duration::ZERO, at(1), Some(&"refused"));
+    assert_eq!(cause(&circuit, at(1)).as_deref(), Some("refused"));
+    let refusal = gate.admit(at(1)).unwrap_err();
+    assert_eq!((refusal.name(), refusal.retry_after()), ("api", Some(Duration::from_millis(10))));
+    let probe = gate.admit(at(11)).unwrap();
+    gate.settle(late, GateOutcome::Success, Duration::ZERO, at(11), None);
+    assert_eq!(
+        (circuit.state_at(at(11)), circuit.snapshot_at(at(11)).late_results),
+        (CircuitState::HalfOpen, 1)
+    );
+    gate.settle(probe, GateOutcome::Success, Duration::ZERO, at(12), None);
+    assert_eq!(circuit.state_at(at(12)), CircuitState::Closed);
+}
+
+/// Successes may fill the window between the two steps in which another thread counts its failure.
+#[test]
+fn a_success_ends_a_run_though_the_window_is_full_of_successes() {
+    let circuit = CircuitBreaker::declared(NAME, CircuitSettings::new().failure_threshold(2).window(1), 0);
+    let succeed = || {
+        let ticket = circuit.admit(at(0)).unwrap();
+        circuit.settle(ticket, Outcome::Success, None, || at(0), None);
+    };
+    succeed();
+    assert_eq!(circuit.failures.failure(0, None, at(0)), 1);
+    assert!(circuit.window.is_clean(0));
+    succeed();
+    assert_eq!(
+        (circuit.snapshot_at(at(0)).consecutive_failures, circuit.snapshot_at(at(0)).succeeded),
+        (0, 2)
+    );
+}
+
+#[test]
+fn a_declared_circuit_has_its_slots_before_its_first_failure() {
+    assert_eq!(CircuitBreaker::declared(NAME, SETTINGS.window(30), 0).window.slots(), 30);
+}
+
+#[test]
+fn a_healthy_circuit_takes_the_short_way_with_current_and_quick_successes() {
+    let settings = CircuitSettings::new().failure_threshold(1).window(2).slow_call_ms(5);
+    let circuit = CircuitBreaker::declared(NAME, settings, 0);
+    let stripe = crate::sync::stripe::current();
+    let took = |millis| Some(Sample::of(Duration::from_millis(millis)));
+    let ticket = circuit.admit_closed().unwrap();
+    assert!(!circuit.succeed(ticket, took(1), stripe), "the window is not full yet");
+    for _ in 0..2 {
+        circuit.settle(ticket, Outcome::Success, took(1), || at(0), None);
+    }
+    assert!(circuit.succeed(ticket, took(5), stripe));
+    assert!(!circuit.succeed(ticket, took(6), stripe));
+    assert!(!circuit.succeed(Ticket { generation: ticket.generation + 1 }, took(1), stripe));
+    assert_eq!(circuit.snapshot_at(at(0)).succeeded, 3);
+    fail(&circuit, at(0), &"down");
+    assert_eq!(circuit.admit_closed(), None);
+    assert!(!circuit.succeed(ticket, took(1), stripe));
+}
+
+#[test]
+fn circuits_with_one_seed_draw_differently() {
+    let settings = SETTINGS.open_max_ms(60_000);
+    for seed in [0, 7, u64::MAX] {
+        let [a, b] = ["a", "b"].map(|name| {
+            let circuit = CircuitBreaker::declared(Name::from_static(name), settings, 0);
+            circuit.reseed(seed);
+            fail(&circuit, at(0), &"down");
+            fail(&circuit, at(10), &"down");
+            circuit.snapshot_at(at(10)).next_probe_in.unwrap()
+        });
+        assert_ne!(a, b, "of seed {seed}");
+    }
 }
 
 /// Until its first failure, which needs a slot of four bytes for each call of the window.

@@ -60,3 +60,48 @@ impl<M: ManageConnection> Manager for Bb8Manager<M> {
         self.0.has_broken(connection)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::block_on;
+
+    use super::*;
+    use crate::pool::{CloseReason, ConnectionPool, HealthCheck};
+
+    struct Numbers;
+
+    impl ManageConnection for Numbers {
+        type Connection = u32;
+        type Error = &'static str;
+
+        async fn connect(&self) -> Result<u32, &'static str> {
+            Ok(0)
+        }
+
+        async fn is_valid(&self, number: &mut u32) -> Result<(), &'static str> {
+            if *number == 1 { Err("one") } else { Ok(()) }
+        }
+
+        fn has_broken(&self, number: &mut u32) -> bool {
+            *number == 2
+        }
+    }
+
+    #[test]
+    fn invalid_connections_are_replaced_and_broken_ones_are_not_taken_back() {
+        let pool = ConnectionPool::builder("numbers", Bb8Manager(Numbers))
+            .max_size(1)
+            .health_check(HealthCheck::Always)
+            .build()
+            .unwrap();
+        let closed = |number: u32| {
+            let mut connection = block_on(pool.acquire()).unwrap();
+            let before = *connection;
+            *connection = number;
+            drop(connection);
+            let closed = pool.snapshot().closed;
+            (before, closed.of(CloseReason::Unhealthy), closed.of(CloseReason::Broken))
+        };
+        assert_eq!([3, 1, 2, 3].map(closed), [(0, 0, 0), (3, 0, 0), (0, 1, 1), (0, 1, 1)]);
+    }
+}

@@ -112,3 +112,56 @@ where
         self.0.detach(&mut connection.connection);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use deadpool::managed::RecycleResult;
+    use tokio_test::block_on;
+
+    use super::*;
+    use crate::pool::{CloseReason, ConnectionPool, HealthCheck};
+
+    /// Numbers that are worn out by their second check.
+    #[derive(Default)]
+    struct Numbers {
+        detached: AtomicUsize,
+    }
+
+    impl Managed for &'static Numbers {
+        type Type = u32;
+        type Error = &'static str;
+
+        async fn create(&self) -> Result<u32, &'static str> {
+            Ok(7)
+        }
+
+        async fn recycle(&self, number: &mut u32, metrics: &Metrics) -> RecycleResult<&'static str> {
+            *number += 1;
+            if metrics.recycle_count < 1 { Ok(()) } else { Err(RecycleError::Backend("worn out")) }
+        }
+
+        fn detach(&self, _: &mut u32) {
+            self.detached.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_recycled_with_its_metrics_and_detached_when_it_is_closed() {
+        let numbers: &'static Numbers = Box::leak(Box::default());
+        let pool = ConnectionPool::builder("numbers", DeadpoolManager(numbers))
+            .max_size(1)
+            .health_check(HealthCheck::Always)
+            .build()
+            .unwrap();
+        let told = || {
+            let number = block_on(pool.acquire()).unwrap();
+            (**number, number.metrics().recycle_count, number.metrics().recycled.is_some())
+        };
+        assert_eq!((told(), told()), ((7, 0, false), (8, 1, true)));
+        assert_eq!(numbers.detached.load(Relaxed), 0);
+        assert_eq!((told(), numbers.detached.load(Relaxed)), ((7, 0, false), 1));
+        assert_eq!(pool.snapshot().closed.of(CloseReason::Unhealthy), 1);
+    }
+}

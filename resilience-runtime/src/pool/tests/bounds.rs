@@ -30,6 +30,13 @@ fn every_bad_value_is_refused_with_its_key() {
 }
 
 #[test]
+fn the_largest_pool_can_be_built() {
+    let largest = ConnectionPool::builder("db", Scripted::default()).max_size(2_147_483_647).build().unwrap();
+    assert_eq!(largest.snapshot().max_size, 2_147_483_647);
+    assert_eq!(largest.resize(2_147_483_648).unwrap_err().key, "max_size");
+}
+
+#[test]
 fn the_longest_durations_mean_never() {
     let pool = ConnectionPool::builder("db", Scripted::default())
         .acquire_timeout(Duration::MAX)

@@ -684,6 +684,58 @@ async fn a_drained_pool_serves_those_who_wait_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn draining_counts_what_is_held_and_what_is_being_created() {
+    let manager = Scripted::default();
+    let pool = pool(&manager, 3);
+    let held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    manager.0.pending.store(usize::MAX, Relaxed);
+    let mut creating = Box::pin(pool.acquire());
+    assert!(poll(&mut creating).is_pending());
+    assert_eq!(timed(pool.drain(secs(5))).await, (secs(5), 3));
+    drop((creating, held));
+    assert_eq!(pool.snapshot().size(), 0);
+}
+
+#[test]
+fn utilisation_is_the_share_of_connections_in_use() {
+    let pool = pool(&Scripted::default(), 4);
+    let held = [(); 3].map(|()| now(pool.acquire()).unwrap());
+    let [idle, used, also] = held;
+    drop(idle);
+    assert_eq!(pool.snapshot().utilisation, 0.5);
+    drop((used, also));
+    assert_eq!(pool.snapshot().utilisation, 0.0);
+}
+
+#[test]
+fn a_pool_of_any_kind_does_what_its_own_type_does() {
+    let own = Arc::new(pool(&Scripted::default(), 2));
+    let any: Arc<dyn AnyPool> = Arc::clone(&own) as _;
+    drop(now(own.acquire()).unwrap());
+    assert_eq!((any.name(), any.snapshot().acquired), ("db", 1));
+    any.resize(3).unwrap();
+    assert_eq!((own.snapshot().max_size, any.resize(0).unwrap_err().key), (3, "max_size"));
+    any.reset();
+    assert_eq!((own.snapshot().acquired, own.snapshot().idle), (0, 1));
+    any.close();
+    assert_eq!((own.snapshot().closed_down, own.snapshot().size()), (true, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_turn_connections_away_and_hear_of_every_close() {
+    let manager = Scripted::default();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&heard);
+    let pool =
+        builder(&manager).max_size(1).on_close(move |_, reason| to.lock().push(reason)).build().unwrap();
+    drop(pool.acquire().await.unwrap());
+    *manager.0.fault.lock() = Some(Fault::OnAcquireRejects);
+    let _ = timed(pool.acquire()).await;
+    assert_eq!(heard.lock().first(), Some(&CloseReason::Rejected));
+    assert_eq!(heard.lock().len() as u64, pool.snapshot().closed.total());
+}
+
+#[tokio::test(start_paused = true)]
 async fn draining_ends_at_its_deadline() {
     let pool = pool(&Scripted::default(), 1);
     let held = pool.acquire().await.unwrap();
