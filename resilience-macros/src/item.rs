@@ -1,6 +1,6 @@
 //! The item below the attribute. Bodies stay raw tokens: half-typed ones keep the errors they have without the attribute.
 
-use proc_macro2::{Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
 use syn::{
     Attribute, FnArg, Ident, Signature, Token, Visibility, braced,
@@ -59,12 +59,27 @@ impl Parse for Function {
         let defaultness =
             if input.peek(Token![default]) && !input.peek2(Token![!]) { input.parse()? } else { None };
         let sig = input.parse()?;
-        match input.parse()? {
-            TokenTree::Group(body) if body.delimiter() == proc_macro2::Delimiter::Brace => {
-                Ok(Self { attrs, vis, defaultness, sig, body })
-            }
-            other => Err(syn::Error::new(other.span(), "expected a body")),
+        let tree: TokenTree = input.parse()?;
+        let span = tree.span();
+        match body(tree) {
+            Some(body) => Ok(Self { attrs, vis, defaultness, sig, body }),
+            None => Err(syn::Error::new(span, "expected a body")),
         }
+    }
+}
+
+/// The braces of a body. Those of a `macro_rules!` fragment (`$body:block`) come in an invisible group, or in one for
+/// each macro that handed them on.
+fn body(tree: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = tree else { return None };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        Delimiter::None => {
+            let mut trees = group.stream().into_iter();
+            let only = trees.next().filter(|_| trees.next().is_none());
+            only.and_then(body)
+        }
+        Delimiter::Bracket | Delimiter::Parenthesis => None,
     }
 }
 
@@ -174,7 +189,7 @@ impl Parse for Member {
                     called |= punct.as_char() == '!';
                     punct.as_char() == ';'
                 }
-                TokenTree::Group(group) => called && group.delimiter() == proc_macro2::Delimiter::Brace,
+                TokenTree::Group(group) => called && group.delimiter() == Delimiter::Brace,
                 _ => false,
             };
             called &= !matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '=');

@@ -303,7 +303,8 @@ use proc_macro::TokenStream;
 /// Free functions, inherent and trait-impl methods with any receiver, default methods of traits, methods below
 /// `#[async_trait]`, functions without `async` that have `workers`, functions above `#[tracing::instrument]`, functions without `async` whose body is one `async` block
 /// or `Box::pin` of one, and whole `impl` blocks: every async method has the block's settings, a key on the method
-/// replaces the block's, `#[resilient(skip)]` leaves it alone.
+/// replaces the block's, `#[resilient(skip)]` leaves it alone. A body may be a fragment of a `macro_rules!`
+/// (`$body:block`).
 ///
 /// ```
 /// # use resilience_runtime::{ResilienceError, resilient};

@@ -11,7 +11,7 @@ use crate::name::Name;
 
 /// A refusal or a timeout. Building one allocates nothing.
 ///
-/// It is found through any chain of [`source`](Error::source)s, also through wrappers that forward to the source
+/// It is found through a chain of [`source`](Error::source)s, also through wrappers that forward to the source
 /// (thiserror's `transparent`), so that an outer policy recognises what an inner one answered; see
 /// [`ErrorKind::of`].
 ///
@@ -208,8 +208,14 @@ pub enum ErrorKind {
     WorkersBusy,
 }
 
+/// How far a chain of causes is followed: it may be a circle.
+const MAX_CAUSES: usize = 128;
+
 impl ErrorKind {
-    /// The kind of the refusal or timeout that `error` is or was caused by, however deep it lies.
+    /// The kind of the refusal or timeout that `error` is or was caused by.
+    ///
+    /// It is looked for in `error` and its first 128 causes, more than any real error has: one that names itself as its
+    /// [`source`](Error::source) has no end.
     ///
     /// # Examples
     ///
@@ -223,17 +229,17 @@ impl ErrorKind {
     /// ```
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        let mut link = Some(error);
-        while let Some(error) = link {
-            if let Some(Marker(kind)) = error.downcast_ref() {
+        let mut link = error;
+        // One step more: a refusal's kind is the cause of the refusal.
+        for _ in 0..=MAX_CAUSES + 1 {
+            if let Some(Marker(kind)) = link.downcast_ref() {
                 return Some(*kind);
             }
             // `io::Error` forwards `source()` to what its payload was caused by and thereby skips the payload.
-            if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-                link = Some(inner);
-                continue;
-            }
-            link = error.source();
+            link = match link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                Some(inner) => inner,
+                None => link.source()?,
+            };
         }
         None
     }
@@ -443,6 +449,39 @@ mod tests {
             assert_eq!(ErrorKind::of(&*error), Some(ErrorKind::TimedOut), "{error:?}");
         }
         assert_eq!(ErrorKind::of(&std::io::Error::other("x")), None);
+    }
+
+    #[derive(Debug, ThisError)]
+    #[error("caused by")]
+    struct Caused(#[source] Box<dyn Error>);
+
+    #[test]
+    fn a_refusal_is_looked_for_in_the_first_128_causes() {
+        let found = |wrappers| {
+            let refusal: Box<dyn Error> = Box::new(ResilienceError::ShutDown { name: NAME });
+            ErrorKind::of(&*(0..wrappers).fold(refusal, |error, _| Box::new(Caused(error))))
+        };
+        assert_eq!(found(128), Some(ErrorKind::ShutDown));
+        assert_eq!(found(129), None);
+    }
+
+    #[test]
+    fn an_error_that_is_its_own_cause_ends_the_search() {
+        #[derive(Debug)]
+        struct Circular;
+        impl fmt::Display for Circular {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("circular")
+            }
+        }
+        impl Error for Circular {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(self)
+            }
+        }
+        assert_eq!(ErrorKind::of(&Circular), None);
+        assert_eq!(ErrorKind::of(&std::io::Error::other(Circular)), None);
+        assert_eq!(ErrorKind::of(&CallError::Failed(Circular)), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod edition;
 mod errors;
 mod fallbacks;
 mod fixtures;
+mod fragments;
 mod hygiene;
 mod judges;
 mod lints;

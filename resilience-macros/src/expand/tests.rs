@@ -1,5 +1,8 @@
 //! What comes out, in small.
 
+use proc_macro2::{Delimiter, Group, TokenStream};
+use quote::quote;
+
 use super::expand;
 
 /// The expansion as text without spaces.
@@ -9,7 +12,7 @@ fn expanded(arguments: &str, item: &str) -> String {
 
 fn assert_error(arguments: &str, item: &str, message: &str) {
     let out = expanded(arguments, item);
-    let item: proc_macro2::TokenStream = item.parse().expect("tokens");
+    let item: TokenStream = item.parse().expect("tokens");
     assert!(out.starts_with(&item.to_string().replace(' ', "")), "the item is kept: {out}");
     assert_eq!(out.matches("compile_error").count(), 1, "{out}");
     assert!(out.contains(&format!("{message:?}").replace(' ', "")), "{out}");
@@ -36,6 +39,20 @@ fn a_bare_site_is_begun_and_run() {
          ::resilience_runtime::__private::None=>{let__refusal=__call.refusal();__refusal}}};\
          ::resilience_runtime::__private::never_refused::<u8>(__refusal)}"
     );
+}
+
+#[test]
+fn a_body_in_invisible_groups_is_a_body() {
+    let invisible = |tokens: TokenStream| Group::new(Delimiter::None, tokens);
+    let out = |body: TokenStream| expand(quote!(retry = 1), quote!(async fn f() -> R #body)).to_string();
+    let once = invisible(quote!({ a }));
+    let twice = invisible(quote!(#once));
+    assert_eq!(out(quote!(#once)), out(quote!({ a })));
+    assert_eq!(out(quote!(#twice)), out(quote!({ a })));
+    for other in [quote!(), quote!(a), quote!((a)), quote!({ a } { b })] {
+        let body = invisible(other);
+        assert!(out(quote!(#body)).contains("goes on an `async fn` or on an `impl` block"), "{body:?}");
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ struct Guard<'a> {
     permit: Option<Permit<'a>>,
     /// The user's code runs at this moment; a guard that is dropped now is dropped by its panic.
     polling: bool,
+    /// The run is over: to poll it again is the caller's mistake, and nothing to the circuit.
+    answered: bool,
 }
 
 impl Drop for Guard<'_> {
@@ -44,7 +46,7 @@ impl Drop for Guard<'_> {
 
 impl<'a, Fut> CircuitRun<'a, Fut> {
     pub(super) const fn new(circuit: &'a CircuitBreaker, future: Fut) -> Self {
-        Self { circuit, future, classify: (), guard: Guard { permit: None, polling: false } }
+        Self { circuit, future, classify: (), guard: Guard { permit: None, polling: false, answered: false } }
     }
 
     /// Judges errors by this function instead of taking all of them for transient. It is called once, for the error
@@ -86,14 +88,21 @@ where
 {
     type Output = Result<T, CallError<E>>;
 
+    /// # Panics
+    ///
+    /// If polled after it has answered. The circuit does not see such a panic.
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let guard = this.guard;
         if guard.permit.is_none() {
+            assert!(!guard.answered, "polled after it has answered");
             match this.circuit.try_acquire() {
                 Ok(permit) => guard.permit = Some(permit),
-                Err(refusal) => return Poll::Ready(Err(refusal.into())),
+                Err(refusal) => {
+                    guard.answered = true;
+                    return Poll::Ready(Err(refusal.into()));
+                }
             }
         }
         guard.polling = true;
@@ -108,6 +117,7 @@ where
             }),
         };
         guard.polling = false;
+        guard.answered = polled.is_ready();
         if let (Some(outcome), Some(permit)) = (outcome, guard.permit.take_if(|_| polled.is_ready())) {
             permit.report(outcome);
         }

@@ -1,7 +1,7 @@
 //! What becomes of results.
 
 use std::{
-    fmt,
+    fmt::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -315,5 +315,42 @@ impl CircuitBreaker {
 /// The text of the user's error. Rendering it is the user's code: it runs under no lock, and if it panics the circuit
 /// trips without it.
 fn render(cause: Option<&dyn fmt::Display>) -> Option<String> {
-    catch_unwind(AssertUnwindSafe(|| cause.map(ToString::to_string))).unwrap_or_default()
+    catch_unwind(AssertUnwindSafe(|| Excerpt::of(cause?))).unwrap_or_default()
+}
+
+/// How many bytes of an error's text are kept.
+const KEPT: usize = 1024;
+
+/// The beginning of a text. The rest is taken and forgotten: a write that failed could be a panic of the user's code.
+#[derive(Default)]
+struct Excerpt {
+    text: String,
+    cut: bool,
+}
+
+impl Excerpt {
+    /// `None` if the text says itself that it cannot be written.
+    fn of(text: &dyn fmt::Display) -> Option<String> {
+        let mut excerpt = Self::default();
+        write!(excerpt, "{text}").ok()?;
+        Some(excerpt.text)
+    }
+}
+
+impl Write for Excerpt {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        if self.cut {
+            return Ok(());
+        }
+        let mut end = piece.len().min(KEPT - self.text.len());
+        while !piece.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.text.push_str(&piece[..end]);
+        if end < piece.len() {
+            self.cut = true;
+            self.text.push('…');
+        }
+        Ok(())
+    }
 }

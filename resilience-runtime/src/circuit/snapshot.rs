@@ -46,7 +46,8 @@ pub struct CircuitSnapshot {
     /// The last change of the state. One that time alone has brought about shows here at its due time, before any call
     /// commits it.
     pub last_transition: Option<LastTransition>,
-    /// The text of the error that tripped it last, where it had one.
+    /// The text of the error that tripped it last, where it had one. Of a text over 1 KiB the first 1,024 bytes are kept,
+    /// to the end of a whole character, and `…` behind them.
     pub last_cause: Option<String>,
     /// Calls that succeeded since the start or the last reset.
     pub succeeded: u64,

@@ -106,8 +106,8 @@ impl<E: Classify> Classify for CallError<E> {
 }
 
 impl<E: Error + 'static> CallError<E> {
-    /// The same for errors that are not [`Classify`]: a refusal at any depth is [`ErrorClass::Ignored`], everything else
-    /// may pass.
+    /// The same for errors that are not [`Classify`]: a refusal at any depth that [`ErrorKind::of`] looks into is
+    /// [`ErrorClass::Ignored`], everything else may pass.
     ///
     /// # Examples
     ///

@@ -2,12 +2,13 @@
 
 use std::{
     fmt::Debug,
-    future::poll_fn,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    task::Poll,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
 };
 
-use resilience_runtime::{ErrorClass, TripPolicy, WindowTotals};
+use resilience_runtime::{CallError, ErrorClass, TripPolicy, WindowTotals};
 use tokio_test::{assert_pending, task::spawn};
 
 use super::*;
@@ -91,6 +92,41 @@ fn a_panicking_classifier_is_a_failure() {
     }));
     assert!(unwound.is_err());
     assert_eq!(counts(&circuit), (0, 1, 0));
+}
+
+/// The caller's own mistake says nothing about the dependency.
+#[test]
+fn a_run_that_is_polled_after_it_has_answered_panics_and_leaves_the_circuit_alone() {
+    let circuit = circuit();
+    for answer in [Ok(3), Err("no")] {
+        let mut run = pin!(circuit.run(async { answer }));
+        assert!(poll(run.as_mut()).is_ready());
+        assert_eq!(panic_of(|| poll(run.as_mut())), "polled after it has answered");
+    }
+    assert_eq!(counts(&circuit), (0, 0, 1));
+    assert_eq!((circuit.snapshot().succeeded, circuit.snapshot().window_calls), (1, 2));
+    assert_eq!(circuit.state(), CircuitState::Closed);
+}
+
+#[test]
+fn a_run_that_was_refused_never_runs_its_body() {
+    let circuit = circuit();
+    trip(&circuit);
+    let mut run = pin!(circuit.run(async { if true { panic!("body") } else { Ok::<(), ()>(()) } }));
+    assert!(matches!(poll(run.as_mut()), Poll::Ready(Err(CallError::Refused(_)))));
+    circuit.reset();
+    assert_eq!(panic_of(|| poll(run.as_mut())), "polled after it has answered");
+    assert_eq!(counts(&circuit), (0, 0, 0));
+}
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The text of the panic.
+fn panic_of<T>(of: impl FnOnce() -> T) -> &'static str {
+    let panic = catch_unwind(AssertUnwindSafe(of)).err().expect("a panic");
+    panic.downcast_ref::<&str>().expect("a text")
 }
 
 /// The result that asked it is counted, also where it is reported by a destructor during another panic.

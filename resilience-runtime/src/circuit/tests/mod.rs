@@ -50,6 +50,40 @@ fn the_text_of_the_error_that_tripped_is_kept() {
     assert_eq!(cause(&circuit, at(31)), None);
 }
 
+#[test]
+fn of_a_long_text_the_first_kibibyte_is_kept_up_to_a_whole_character() {
+    let kept = |text: &dyn fmt::Display| {
+        let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
+        fail(&circuit, at(0), text);
+        cause(&circuit, at(0)).unwrap()
+    };
+    assert_eq!(kept(&""), "");
+    assert_eq!(kept(&"a".repeat(1024)), "a".repeat(1024));
+    assert_eq!(kept(&"a".repeat(1025)), "a".repeat(1024) + "…");
+    assert_eq!(kept(&"a".repeat(5_000_000)), "a".repeat(1024) + "…");
+    assert_eq!(kept(&"é".repeat(512)), "é".repeat(512));
+    assert_eq!(kept(&"é".repeat(513)), "é".repeat(512) + "…");
+    assert_eq!(kept(&format!("a{}", "é".repeat(512))), format!("a{}…", "é".repeat(511)));
+    // In pieces: nothing of what follows the cut, even if it would fit.
+    let (long, wide) = ("a".repeat(1023), "é");
+    assert_eq!(kept(&format_args!("{long}{}{}", "", "b")), format!("{long}b"));
+    assert_eq!(kept(&format_args!("{long}{wide}{}", "b")), format!("{long}…"));
+}
+
+#[test]
+fn a_text_that_cannot_be_written_is_none() {
+    struct Text;
+    impl fmt::Display for Text {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text")?;
+            Err(fmt::Error)
+        }
+    }
+    let circuit = CircuitBreaker::declared(NAME, SETTINGS, 0);
+    fail(&circuit, at(0), &Text);
+    assert_eq!((circuit.state_at(at(0)), cause(&circuit, at(0))), (CircuitState::Open, None));
+}
+
 /// The text is the user's code: it runs once the circuit trips and only then, may call the circuit, may panic.
 #[test]
 fn an_error_is_rendered_only_when_it_trips_and_may_panic() {
