@@ -435,7 +435,15 @@ mod tests {
         ] {
             assert_eq!(bad.problem().map(|problem| problem.key), Some(key), "{bad:?}");
         }
-        for good in [settings, settings.window_ms(5).min_calls(1_000), settings.failure_rate(1.0).window(1)] {
+        for good in [
+            settings,
+            settings.window_ms(5).min_calls(1_000),
+            settings.failure_rate(1.0).window(1),
+            settings.window(1_000_000).min_calls(1_000_000),
+            settings.window_ms(1),
+            settings.open_ms(10).open_max_ms(10),
+            settings.probes(1_000).probe_successes(1_000),
+        ] {
             assert_eq!(good.problem(), None, "{good:?}");
         }
     }
