@@ -301,10 +301,7 @@ impl<'h> Call<'h> {
             flags &= !HOLDS_PERMIT;
             self.flags = flags;
             if !circuit.succeed(self.ticket, Some(took), stripe) {
-                // A trip policy is the user's code.
-                self.flags = flags | IN_USER_CODE;
                 circuit.settle(self.ticket, Outcome::Success, Some(took), || now, None);
-                self.flags = flags;
             }
         }
         let whole = if self.begun == self.attempt_begun { took } else { self.took(now) };
@@ -316,10 +313,7 @@ impl<'h> Call<'h> {
     fn settle_other(&mut self, verdict: Verdict<'_>) -> Next {
         let now = clock::now();
         self.release_slot();
-        // Rendering the error, and a trip policy, are the user's code.
-        self.flags |= IN_USER_CODE;
         self.settle_circuit(verdict.outcome, now, verdict.cause);
-        self.flags &= !IN_USER_CODE;
         match verdict.retry {
             Some(class) if self.plan_retry(class, now) => Next::Retry,
             _ => {
