@@ -190,7 +190,7 @@ pub enum Event {
     },
     /// A call was refused or timed out.
     Refused {
-        /// The site, or the primitive if it is used alone.
+        /// The site. Primitives used alone tell no refusals: whoever asks them has the answer.
         site: Name,
         /// What refused.
         kind: ErrorKind,
@@ -274,7 +274,8 @@ pub struct EventReceiver {
 }
 
 impl EventReceiver {
-    /// The next event; `None` once the registry is gone.
+    /// The next event; `None` once the registry is gone, and each thread that called a dynamic name of it last has called
+    /// another.
     ///
     /// # Cancel safety
     ///

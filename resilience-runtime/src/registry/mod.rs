@@ -185,7 +185,8 @@ impl Registry {
         self
     }
 
-    /// Holds at most this many dynamic names from now on. Default 10,000.
+    /// Makes no more than this many dynamic names from now on; those there are already stay until they are idle. Default
+    /// 10,000.
     ///
     /// A new name takes the place of one that nobody uses at the moment. Besides those with calls under way, each thread has
     /// one in use: the name it called last. Where there is room, a name goes once it was idle for ten minutes. It is

@@ -155,7 +155,7 @@ pub struct SiteSnapshot {
     pub in_flight: u64,
     /// Attempts begun: calls that were let through, and their retries.
     pub attempts: u64,
-    /// Attempts after the first.
+    /// Attempts planned after the first. Some of them may not begin: the call is cancelled or refused before.
     pub retries: u64,
     /// Calls that a fallback answered. They are counted by how they ended before, too.
     pub fallbacks: u64,
