@@ -162,11 +162,14 @@ mod source {
 
     use super::Instant;
 
-    /// Never zero, so that a stored zero can mean "not yet".
-    const ZERO: u64 = 1 << 32;
+    /// So many ticks before its first reading the clock has its zero: a day. A counter may begin anywhere, on some machines
+    /// near its end; and one that a machine moved to another host sets back does not come before zero. No reading is zero,
+    /// so that a stored zero can mean "not yet".
+    const EARLIER: u64 = 1 << 48;
 
     struct Source {
         clock: quanta::Clock,
+        zero: u64,
         /// Nanoseconds of `1 << SHIFT` ticks. One multiplication by a number that is known is less than the clock's
         /// own conversion; it is as exact to a part in a trillion.
         scale: u64,
@@ -179,12 +182,11 @@ mod source {
         static SOURCE: OnceLock<Source> = OnceLock::new();
         let source = SOURCE.get_or_init(|| {
             let clock = quanta::Clock::new();
-            let scale = clock.delta_as_nanos(0, 1 << SHIFT);
-            Source { clock, scale }
+            let (zero, scale) = (clock.raw().wrapping_sub(EARLIER), clock.delta_as_nanos(0, 1 << SHIFT));
+            Source { clock, zero, scale }
         });
-        // Counted from wherever the counter began, which never matters.
-        let nanos = u128::from(source.clock.raw()) * u128::from(source.scale) >> SHIFT;
-        Instant::from_nanos((nanos as u64).wrapping_add(ZERO))
+        let ticks = source.clock.raw().wrapping_sub(source.zero);
+        Instant::from_nanos(((u128::from(ticks) * u128::from(source.scale)) >> SHIFT) as u64)
     }
 
     /// For so long a thread relies on one pair of readings. The two clocks drift apart by less than a microsecond

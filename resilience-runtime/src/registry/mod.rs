@@ -405,7 +405,8 @@ impl Registry {
     /// Refuses new calls, waits until those under way have ended, then closes pools and worker pools; at most for
     /// `wait` in all. There is no way back.
     ///
-    /// Functions that nothing can refuse, since they only measure or retry, go on: many have no place for a refusal.
+    /// Functions that nothing can refuse, since they only measure or retry, go on: many have no place for a refusal. They are
+    /// waited for like all others, so whoever keeps calling them keeps the shutdown waiting.
     /// Attempts under way run to their end. A call that waits is answered with
     /// [`ShutDown`](crate::ResilienceError::ShutDown): at once if it waits in a bulkhead's queue, at its next attempt
     /// if it waits for its backoff. One that waits for its turn at a rate limiter still runs when that comes, unless

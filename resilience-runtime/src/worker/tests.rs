@@ -254,19 +254,6 @@ async fn a_shutdown_waits_for_a_job_that_runs() {
 }
 
 #[tokio::test]
-async fn a_shutdown_waits_for_jobs_that_run_and_for_those_in_the_queue() {
-    let pool = pool(1, 1);
-    let Held { run, end } = held(&pool);
-    let mut queued = pool.run(|| "queued");
-    assert!(poll(&mut queued).is_pending());
-    let mut shutdown = Box::pin(pool.shutdown(LONG));
-    assert!(poll(&mut shutdown).is_pending());
-    end.send(()).unwrap();
-    let (running, queued, left) = tokio::join!(run, queued, shutdown);
-    assert_eq!((running.unwrap(), queued.unwrap(), left), ("held", "queued", 0));
-}
-
-#[tokio::test]
 async fn every_job_is_timed_until_a_reset() {
     let pool = pool(1, 0);
     let counts = || {
