@@ -59,6 +59,30 @@ async fn borrowed<'a>(runs: &Runs, text: &'a str) -> Result<(), Borrowed<'a>> {
     Err(Borrowed(text))
 }
 
+type Boxed<'a> = Box<dyn std::error::Error + 'a>;
+
+type Sendable<'a> = Box<dyn std::error::Error + Send + 'a>;
+
+type Shareable<'a> = Box<dyn std::error::Error + Send + Sync + 'a>;
+
+#[resilient(retry = 2, timeout_ms = 500, circuit(name = "errors-boxed", window = 1_000))]
+async fn boxed_borrowed<'a>(runs: &Runs, error: &dyn Fn() -> Boxed<'a>) -> Result<(), Boxed<'a>> {
+    runs.one();
+    Err(error())
+}
+
+#[resilient(retry = 2)]
+async fn sendable_borrowed<'a>(runs: &Runs, error: &dyn Fn() -> Sendable<'a>) -> Result<(), Sendable<'a>> {
+    runs.one();
+    Err(error())
+}
+
+#[resilient(retry = 2, timeout_ms = 500, circuit(name = "errors-shareable", window = 1_000))]
+async fn shareable_borrowed<'a>(runs: &Runs, error: &dyn Fn() -> Shareable<'a>) -> Result<(), Shareable<'a>> {
+    runs.one();
+    Err(error())
+}
+
 #[derive(Debug, PartialEq)]
 struct Borrowed<'a>(&'a str);
 
@@ -140,6 +164,29 @@ async fn the_last_error_comes_back_unchanged() {
     assert_eq!((format!("{error:#}"), runs.taken()), ("while asking: no".to_owned(), 3));
     let error = boxed(&runs, || Error::Failed("no")).await.expect_err("it fails");
     assert_eq!((error.downcast_ref(), runs.taken()), (Some(&Error::Failed("no")), 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn boxed_errors_may_borrow_and_are_searched_for_a_refusal() {
+    let (runs, text) = (Runs::default(), "no".to_owned());
+    let error = boxed_borrowed(&runs, &|| Box::new(Borrowed(&text))).await.expect_err("it fails");
+    assert_eq!((error.to_string(), runs.taken()), ("no".to_owned(), 3));
+    let error = sendable_borrowed(&runs, &|| Box::new(Borrowed(&text))).await.expect_err("it fails");
+    assert_eq!((error.to_string(), runs.taken()), ("no".to_owned(), 3));
+    let error = shareable_borrowed(&runs, &|| Box::new(Borrowed(&text))).await.expect_err("it fails");
+    assert_eq!((error.to_string(), runs.taken()), ("no".to_owned(), 3));
+
+    let refusal = || ResilienceError::ShutDown { name: "inner".into() };
+    assert!(boxed_borrowed(&runs, &|| Box::new(refusal())).await.is_err());
+    assert_eq!(runs.taken(), 1);
+    assert!(
+        boxed_borrowed(&runs, &|| Box::new(io::Error::other(io::Error::other(refusal())))).await.is_err()
+    );
+    assert_eq!(runs.taken(), 1);
+    assert!(sendable_borrowed(&runs, &|| Box::new(refusal())).await.is_err());
+    assert_eq!(runs.taken(), 1);
+    assert!(shareable_borrowed(&runs, &|| Box::new(Error::from(refusal()))).await.is_err());
+    assert_eq!(runs.taken(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,6 +64,12 @@ impl ErrorClass {
         ErrorKind::of(error).map_or(Self::Transient, Self::of_kind)
     }
 
+    /// The same for an error that may borrow, which cannot be asked what it is. Its sources tell all there is to know: a
+    /// refusal is recognised by its own.
+    pub(crate) fn of_sources(error: &(dyn Error + '_)) -> Self {
+        error.source().map_or(Self::Transient, Self::of_chain)
+    }
+
     /// What an inner site's answer means to the outer one: a timeout is evidence, a refusal is not.
     pub(crate) const fn of_kind(kind: ErrorKind) -> Self {
         match kind {
@@ -147,15 +153,15 @@ impl Classify for String {
     }
 }
 
-impl Classify for Box<dyn Error + Send + Sync> {
+impl Classify for Box<dyn Error + Send + Sync + '_> {
     fn classify(&self) -> ErrorClass {
-        ErrorClass::of_chain(&**self)
+        ErrorClass::of_sources(&**self)
     }
 }
 
-impl Classify for Box<dyn Error> {
+impl Classify for Box<dyn Error + '_> {
     fn classify(&self) -> ErrorClass {
-        ErrorClass::of_chain(&**self)
+        ErrorClass::of_sources(&**self)
     }
 }
 

@@ -131,7 +131,7 @@ impl<E: Classify> JudgeError<E> for ByClassify {
 
 impl<E: Error> JudgeError<E> for ByError {
     fn class(error: &E) -> ErrorClass {
-        error.source().map_or(ErrorClass::Transient, ErrorClass::of_chain)
+        ErrorClass::of_sources(error)
     }
 
     fn cause(error: &E) -> Option<&dyn Display> {
@@ -141,7 +141,7 @@ impl<E: Error> JudgeError<E> for ByError {
 
 impl<E: Deref<Target = D> + Display, D: AsError + ?Sized> JudgeError<E> for ByDeref {
     fn class(error: &E) -> ErrorClass {
-        ErrorClass::of_chain(error.as_error())
+        ErrorClass::of_sources(error.as_error())
     }
 
     fn cause(error: &E) -> Option<&dyn Display> {
@@ -233,23 +233,23 @@ impl<T> CanFail for Option<T> {}
 /// The trait objects that [`ByDeref`] can search.
 pub trait AsError {
     /// Without the auto traits.
-    fn as_error(&self) -> &(dyn Error + 'static);
+    fn as_error(&self) -> &dyn Error;
 }
 
-impl AsError for dyn Error {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+impl AsError for dyn Error + '_ {
+    fn as_error(&self) -> &dyn Error {
         self
     }
 }
 
-impl AsError for dyn Error + Send {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+impl AsError for dyn Error + Send + '_ {
+    fn as_error(&self) -> &dyn Error {
         self
     }
 }
 
-impl AsError for dyn Error + Send + Sync {
-    fn as_error(&self) -> &(dyn Error + 'static) {
+impl AsError for dyn Error + Send + Sync + '_ {
+    fn as_error(&self) -> &dyn Error {
         self
     }
 }
