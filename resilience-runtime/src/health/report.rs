@@ -117,41 +117,39 @@ impl HealthReport {
     /// waited for, worker threads busy with jobs nobody waits for any more, contradicting declarations.
     #[must_use]
     pub fn unhealthy(&self) -> Vec<Unhealthy> {
-        let circuits =
-            self.circuits.iter().filter(|circuit| status(circuit) > HealthStatus::Healthy).map(|circuit| {
-                Unhealthy { kind: "circuit", name: circuit.name.clone(), reason: circuit.to_string() }
-            });
-        let bulkheads =
-            self.bulkheads.iter().filter(|bulkhead| bulkhead.waiting > 0).map(|bulkhead| Unhealthy {
-                kind: "bulkhead",
-                name: bulkhead.name.clone(),
-                reason: format!(
-                    "bulkhead `{}` is full with {} running and {} waiting",
-                    bulkhead.name, bulkhead.max, bulkhead.waiting
-                ),
-            });
-        let pools = self.pools.iter().filter(|pool| pool.waiting > 0).map(|pool| Unhealthy {
-            kind: "pool",
-            name: pool.name.clone(),
-            reason: format!(
-                "pool `{}` is full with {} in use and {} waiting",
-                pool.name, pool.max_size, pool.waiting
-            ),
-        });
-        let workers = self.workers.iter().filter(|workers| workers.abandoned > 0).map(|workers| Unhealthy {
-            kind: "worker pool",
-            name: workers.name.clone(),
-            reason: format!(
-                "worker pool `{}` has {} of {} running for callers that gave up",
-                workers.name, workers.abandoned, workers.threads
-            ),
-        });
-        let conflicts = self.conflicts.iter().map(|conflict| Unhealthy {
-            kind: "conflict",
-            name: conflict.name.clone(),
-            reason: conflict.to_string(),
-        });
-        circuits.chain(bulkheads).chain(pools).chain(workers).chain(conflicts).collect()
+        let mut unhealthy = Vec::new();
+        let mut add = |kind, name: &Name, reason| {
+            unhealthy.push(Unhealthy { kind, name: name.clone(), reason });
+        };
+        for circuit in &self.circuits {
+            if status(circuit) > HealthStatus::Healthy {
+                add("circuit", &circuit.name, circuit.to_string());
+            }
+        }
+        for BulkheadSnapshot { name, max, waiting, .. } in &self.bulkheads {
+            if *waiting > 0 {
+                let reason = format!("bulkhead `{name}` is full with {max} running and {waiting} waiting");
+                add("bulkhead", name, reason);
+            }
+        }
+        for PoolSnapshot { name, max_size, waiting, .. } in &self.pools {
+            if *waiting > 0 {
+                let reason = format!("pool `{name}` is full with {max_size} in use and {waiting} waiting");
+                add("pool", name, reason);
+            }
+        }
+        for WorkerSnapshot { name, threads, abandoned, .. } in &self.workers {
+            if *abandoned > 0 {
+                let reason = format!(
+                    "worker pool `{name}` has {abandoned} of {threads} running for callers that gave up"
+                );
+                add("worker pool", name, reason);
+            }
+        }
+        for conflict in &self.conflicts {
+            add("conflict", &conflict.name, conflict.to_string());
+        }
+        unhealthy
     }
 }
 

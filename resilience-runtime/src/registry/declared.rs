@@ -1,9 +1,6 @@
 //! What the linked crates declare, and where they contradict each other.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-};
+use std::{collections::HashMap, fmt};
 
 use crate::{
     events::Conflict,
@@ -21,42 +18,34 @@ pub(super) trait Keyed: Copy {
     fn entries(&self) -> Vec<(&'static str, String)>;
 }
 
-/// The settings declared for each name of one kind, the ones in force first.
-struct Rivals<S>(BTreeMap<&'static str, Vec<(Location, S)>>);
+/// The settings in force for each name of one kind: the first that were declared for it.
+pub(super) struct InForce<S>(HashMap<&'static str, (Location, S)>);
 
-impl<S: Keyed> Rivals<S> {
+impl<S: Keyed> InForce<S> {
     fn new() -> Self {
-        Self(BTreeMap::new())
+        Self(HashMap::new())
     }
 
-    fn add(&mut self, name: &'static str, location: Location, settings: S) {
-        self.0.entry(name).or_default().push((location, settings));
+    pub(super) fn get(&self, name: &str) -> Option<S> {
+        self.0.get(name).map(|(_, settings)| *settings)
     }
 
-    fn conflicts(&self, conflicts: &mut Vec<Conflict>) {
-        for (name, rivals) in &self.0 {
-            let Some(((used_at, used), others)) = rivals.split_first() else { continue };
-            let used = used.entries();
-            for (ignored_at, ignored) in others {
-                for ((key, used), (_, ignored)) in used.iter().zip(ignored.entries()) {
-                    if *used != ignored {
-                        conflicts.push(Conflict {
-                            kind: S::KIND,
-                            name: Name::from_static(name),
-                            key,
-                            used: used.clone(),
-                            used_at: *used_at,
-                            ignored,
-                            ignored_at: *ignored_at,
-                        });
-                    }
-                }
+    /// Takes settings into force, or tells where they differ from those that are.
+    fn add(&mut self, name: &'static str, ignored_at: Location, settings: S, conflicts: &mut Vec<Conflict>) {
+        let (used_at, used) = self.0.entry(name).or_insert((ignored_at, settings));
+        for ((key, used), (_, ignored)) in used.entries().into_iter().zip(settings.entries()) {
+            if used != ignored {
+                conflicts.push(Conflict {
+                    kind: S::KIND,
+                    name: Name::from_static(name),
+                    key,
+                    used,
+                    used_at: *used_at,
+                    ignored,
+                    ignored_at,
+                });
             }
         }
-    }
-
-    fn winners(self) -> HashMap<&'static str, S> {
-        self.0.into_iter().filter_map(|(name, rivals)| Some((name, rivals.first()?.1))).collect()
     }
 }
 
@@ -64,12 +53,12 @@ impl<S: Keyed> Rivals<S> {
 pub(super) struct Declarations {
     /// Every site with its label, in the order of preference.
     pub(super) sites: Vec<(&'static Declaration, Name)>,
-    pub(super) circuits: HashMap<&'static str, CircuitSettings>,
-    pub(super) bulkheads: HashMap<&'static str, BulkheadSettings>,
-    pub(super) limiters: HashMap<&'static str, LimiterSettings>,
-    pub(super) workers: HashMap<&'static str, WorkerSettings>,
+    pub(super) circuits: InForce<CircuitSettings>,
+    pub(super) bulkheads: InForce<BulkheadSettings>,
+    pub(super) limiters: InForce<LimiterSettings>,
+    pub(super) workers: InForce<WorkerSettings>,
     /// Retries that share a budget, by the circuit's name.
-    pub(super) budgets: HashMap<&'static str, RetrySettings>,
+    pub(super) budgets: InForce<RetrySettings>,
     pub(super) conflicts: Vec<Conflict>,
 }
 
@@ -83,45 +72,41 @@ impl Declarations {
 
     pub(super) fn resolve(mut declarations: Vec<&'static Declaration>) -> Self {
         declarations.sort_by_key(|declaration| declaration.location.rank());
-        let (mut circuits, mut bulkheads) = (Rivals::new(), Rivals::new());
-        let (mut limiters, mut budgets, mut workers) = (Rivals::new(), Rivals::new(), Rivals::new());
-        for declaration in &declarations {
-            let location = declaration.location;
-            let circuit = declaration.circuit.as_ref().map(|(name, _)| text(name));
-            if let Some((name, Some(settings))) = &declaration.circuit {
-                circuits.add(text(name), location, *settings);
-            }
-            if let Some((name, settings)) = &declaration.bulkhead {
-                if let Some(name) = name.as_ref().map(text).or(circuit) {
-                    bulkheads.add(name, location, *settings);
-                }
-            }
-            if let Some((name, settings)) = &declaration.limiter {
-                if let Some(name) = name.as_ref().map(text).or(circuit) {
-                    limiters.add(name, location, *settings);
-                }
-            }
-            if let Some((name, Some(settings))) = declaration.workers {
-                workers.add(name, location, settings);
-            }
-            if let (Some(name), Some(settings)) = (circuit, declaration.retry) {
-                budgets.add(name, location, settings);
+        let mut resolved = Self {
+            sites: labelled(&declarations),
+            circuits: InForce::new(),
+            bulkheads: InForce::new(),
+            limiters: InForce::new(),
+            workers: InForce::new(),
+            budgets: InForce::new(),
+            conflicts: Vec::new(),
+        };
+        declarations.iter().for_each(|declaration| resolved.add(declaration));
+        resolved
+    }
+
+    fn add(&mut self, declaration: &Declaration) {
+        let Self { circuits, bulkheads, limiters, workers, budgets, conflicts, .. } = self;
+        let location = declaration.location;
+        let circuit = declaration.circuit.as_ref().map(|(name, _)| text(name));
+        if let Some((name, Some(settings))) = &declaration.circuit {
+            circuits.add(text(name), location, *settings, conflicts);
+        }
+        if let Some((name, settings)) = &declaration.bulkhead {
+            if let Some(name) = name.as_ref().map(text).or(circuit) {
+                bulkheads.add(name, location, *settings, conflicts);
             }
         }
-        let mut conflicts = Vec::new();
-        circuits.conflicts(&mut conflicts);
-        bulkheads.conflicts(&mut conflicts);
-        limiters.conflicts(&mut conflicts);
-        budgets.conflicts(&mut conflicts);
-        workers.conflicts(&mut conflicts);
-        Self {
-            sites: labelled(&declarations),
-            circuits: circuits.winners(),
-            bulkheads: bulkheads.winners(),
-            limiters: limiters.winners(),
-            budgets: budgets.winners(),
-            workers: workers.winners(),
-            conflicts,
+        if let Some((name, settings)) = &declaration.limiter {
+            if let Some(name) = name.as_ref().map(text).or(circuit) {
+                limiters.add(name, location, *settings, conflicts);
+            }
+        }
+        if let (Some(name), Some(settings)) = (circuit, declaration.retry) {
+            budgets.add(name, location, settings, conflicts);
+        }
+        if let Some((name, Some(settings))) = declaration.workers {
+            workers.add(name, location, settings, conflicts);
         }
     }
 }
@@ -242,7 +227,7 @@ mod tests {
         let sites = [site("b.rs", 1, Some(late)), site("a.rs", 9, Some(early)), site("a.rs", 2, None)];
         for order in [[0, 1, 2], [2, 0, 1], [1, 2, 0]] {
             let resolved = Declarations::resolve(order.map(|index| sites[index]).to_vec());
-            assert_eq!(resolved.circuits["api"], early);
+            assert_eq!(resolved.circuits.get("api"), Some(early));
             let told: Vec<String> = resolved.conflicts.iter().map(ToString::to_string).collect();
             assert_eq!(
                 told,

@@ -139,22 +139,22 @@ impl Inner {
         Wanted {
             bulkhead: of_bulkhead.as_ref().map(|(spec, settings)| match named(spec, bulkhead) {
                 Some((key, name, dynamic)) => {
-                    (name, self.declared.bulkheads.get(key).copied().unwrap_or(*settings), dynamic)
+                    (name, self.declared.bulkheads.get(key).unwrap_or(*settings), dynamic)
                 }
                 None => (own().0, *settings, false),
             }),
             limiter: of_limiter.as_ref().map(|(spec, settings)| match named(spec, limiter) {
                 Some((key, name, dynamic)) => {
-                    (name, self.declared.limiters.get(key).copied().unwrap_or(*settings), dynamic)
+                    (name, self.declared.limiters.get(key).unwrap_or(*settings), dynamic)
                 }
                 None => (own().0, *settings, false),
             }),
             budget: retry.as_ref().and_then(|settings| {
                 let (settings, name, dynamic) = match &inherited {
                     Some((key, name, dynamic)) => {
-                        (self.declared.budgets.get(key).unwrap_or(settings), name.clone(), *dynamic)
+                        (self.declared.budgets.get(key).unwrap_or(*settings), name.clone(), *dynamic)
                     }
-                    None => (settings, own().0, false),
+                    None => (*settings, own().0, false),
                 };
                 match settings.budget {
                     BudgetRule::Share(share) => Some((name, share, dynamic)),
@@ -162,7 +162,7 @@ impl Inner {
                 }
             }),
             circuit: circuit.map(|((key, name, dynamic), settings)| {
-                let settings = self.declared.circuits.get(key).copied().or(*settings).unwrap_or_default();
+                let settings = self.declared.circuits.get(key).or(*settings).unwrap_or_default();
                 (name, settings, dynamic)
             }),
         }
@@ -190,7 +190,7 @@ impl Inner {
         name: &'static str,
         settings: Option<WorkerSettings>,
     ) -> Arc<WorkerPool> {
-        let settings = self.declared.workers.get(name).copied().or(settings).unwrap_or_default();
+        let settings = self.declared.workers.get(name).or(settings).unwrap_or_default();
         let name = Name::from_static(name);
         self.worker_pools.declare(&name, || WorkerPool::declared(name.clone(), settings))
     }

@@ -358,9 +358,9 @@ impl Registry {
     /// The numbers of all annotated functions, sorted by label.
     #[must_use]
     pub fn sites(&self) -> Vec<SiteSnapshot> {
-        let mut sites: Vec<_> = self.0.sites.iter().map(|site| site.stats.snapshot()).collect();
-        sites.sort_by(|one, other| one.name.cmp(&other.name));
-        sites
+        let sites: Vec<_> =
+            self.0.sites.iter().map(|site| (site.stats.label().clone(), site.stats.clone())).collect();
+        named::in_order(&sites).iter().map(|stats| stats.snapshot()).collect()
     }
 
     /// The numbers of the annotated function with this label.

@@ -157,17 +157,18 @@ impl<const N: usize> Stats<N> {
 
     /// All counters, summed.
     pub(crate) fn counts(&self) -> [u64; N] {
-        std::array::from_fn(|which| self.get(which))
+        let mut counts = self.sums();
+        if let Some(baseline) = &*self.baseline.lock() {
+            subtract(&mut counts, &baseline.counts);
+        }
+        counts
     }
 
     /// The latencies so far, or `None` before the first.
     pub(crate) fn latency(&self) -> Option<Latency> {
         let mut buckets = self.buckets();
         if let Some(baseline) = &*self.baseline.lock() {
-            buckets
-                .iter_mut()
-                .zip(&baseline.buckets)
-                .for_each(|(now, then)| *now = now.saturating_sub(*then));
+            subtract(&mut buckets, &baseline.buckets);
         }
         let max = self.shards.iter().map(|shard| shard.max.load(Ordering::Relaxed)).max().unwrap_or(0);
         self.resolution.latency(&buckets, Duration::from_nanos(max))
@@ -184,9 +185,17 @@ impl<const N: usize> Stats<N> {
         let mut baseline = self.baseline.lock();
         // Before the buckets: a latency must not be counted from now on that its largest one did not raise.
         self.shards.iter().for_each(|shard| shard.max.store(0, Ordering::Release));
-        let mut counts = std::array::from_fn(|which| self.sum(which));
+        let mut counts = self.sums();
         keep(&mut counts);
         *baseline = Some(Box::new(Totals { counts, buckets: self.buckets() }));
+    }
+
+    fn sums(&self) -> [u64; N] {
+        let mut sums = [0; N];
+        for (which, sum) in sums.iter_mut().enumerate() {
+            *sum = self.sum(which);
+        }
+        sums
     }
 
     fn sum(&self, which: usize) -> u64 {
@@ -199,6 +208,12 @@ impl<const N: usize> Stats<N> {
             shard.buckets.add_to(&mut sums);
         }
         sums
+    }
+}
+
+fn subtract(now: &mut [u64], then: &[u64]) {
+    for (now, then) in now.iter_mut().zip(then) {
+        *now = now.saturating_sub(*then);
     }
 }
 
