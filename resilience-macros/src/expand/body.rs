@@ -24,7 +24,7 @@ pub(super) fn protected(
     clones: &[Ident],
     label: &LitStr,
 ) -> TokenStream {
-    let p = site::support(policy);
+    let p = site::support();
     let output = without_impl_trait(shape.output.clone()).to_token_stream();
     let body = Body { policy, shape, lend, clones, p: &p, output };
     let import = site::import(policy);
@@ -58,12 +58,12 @@ impl Body<'_> {
             name.dynamic.then(|| self.formatted(name))
         };
         let names = [name(&self.policy.circuit), name(&self.policy.bulkhead), name(&self.policy.rate_limit)];
-        if names.iter().all(Option::is_none) {
+        if !self.policy.fills_names_in() {
             return hygienic!(__RESILIENT_SITE.begin());
         }
         let [circuit, bulkhead, limiter] =
             names.map(|name| name.map_or_else(|| hygienic!(#p::None), |name| hygienic!(#p::Some(#name))));
-        hygienic!(__RESILIENT_SITE.begin_named([#circuit, #bulkhead, #limiter]))
+        hygienic!(__RESILIENT_SITE.begin([#circuit, #bulkhead, #limiter]))
     }
 
     fn formatted(&self, name: &Name) -> TokenStream {
@@ -142,11 +142,11 @@ impl Body<'_> {
         let outcome = if again.is_some() {
             hygienic! {
                 loop {
-                    if let #p::Some(__out) = #run {
-                        #answered
-                    }
-                    if let #p::Some(__refusal) = __call.unanswered() {
-                        #refused
+                    match #run {
+                        #p::Some(__out) => #answered,
+                        #p::None => if let #p::Some(__refusal) = __call.unanswered() {
+                            #refused
+                        }
                     }
                 }
             }
@@ -189,10 +189,9 @@ impl Body<'_> {
     fn judge(&self, probe: TokenStream) -> TokenStream {
         let p = self.p;
         hygienic! {{
-            let __probe = #probe;
             #[allow(unused_imports)]
             use #p::FindJudge as _;
-            (&&&&&&&__probe).judge()
+            (&&&&&&&#probe).judge()
         }}
     }
 

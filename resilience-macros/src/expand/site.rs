@@ -7,18 +7,20 @@ use syn::{LitStr, spanned::Spanned};
 use super::hygienic;
 use crate::grammar::{Group, Int, Kind, Limit, MILLIS, Name, Policy, Setting, Value};
 
-/// Path of the runtime's support module.
-pub(super) fn support(policy: &Policy) -> TokenStream {
-    match &policy.krate {
-        Some(_) => hygienic!(__resilient),
-        None => hygienic!(::resilience_runtime::__private),
-    }
+/// What the expansion calls the runtime's support module.
+pub(super) fn support() -> TokenStream {
+    hygienic!(__resilient)
 }
 
-/// The short name of a support module that the user has said where to find: a wrong path is one mistake then, and not
-/// as many as there are uses.
-pub(super) fn import(policy: &Policy) -> Option<TokenStream> {
-    policy.krate.as_ref().map(|path| hygienic!(use #path::__private as __resilient;))
+/// Gives the support module that name. Each token of an expansion costs the user's compiler, and there are many paths into
+/// it; and if the user has said where to find the runtime, a wrong path is one mistake and not as many as there are uses.
+pub(super) fn import(policy: &Policy) -> TokenStream {
+    match &policy.krate {
+        Some(path) => hygienic!(use #path::__private as __resilient;),
+        None => hygienic!(
+            use ::resilience_runtime::__private as __resilient;
+        ),
+    }
 }
 
 /// `static __RESILIENT_SITE`, and its entry in the list that the linker collects.
@@ -67,12 +69,13 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
     let order = timeout_order(policy, p);
     // Spans of the function's name, so that line and column are its own.
     let place = quote_spanned!(label.span()=> #p::file!(), #p::line!(), #p::column!());
+    let named = policy.fills_names_in().then(|| hygienic!(<#p::Named>));
     hygienic! {
-        static __RESILIENT_SITE: #p::Site = {
+        static __RESILIENT_SITE: #p::Site #named = {
             #order
             #p::Site::new(#p::Declaration::new(#p::Location::new(#p::module_path!(), #label, #place))#parts)
         };
-        #p::declare!(__RESILIENT_SITE);
+        #p::inventory::submit! { #p::Declared(__RESILIENT_SITE.declaration()) }
     }
 }
 

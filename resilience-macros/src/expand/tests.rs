@@ -23,21 +23,20 @@ fn a_bare_site_is_begun_and_run() {
     assert_eq!(
         expanded("", "async fn f(a: u8) -> u8 { a }"),
         "#[doc=\"\"]#[doc=\"**Resilience:**measuredonly.\"]asyncfnf(a:u8)->u8{\
-         static__RESILIENT_SITE:::resilience_runtime::__private::Site={\
-         ::resilience_runtime::__private::Site::new(::resilience_runtime::__private::Declaration::new(\
-         ::resilience_runtime::__private::Location::new(::resilience_runtime::__private::module_path!(),\"f\",\
-         ::resilience_runtime::__private::file!(),::resilience_runtime::__private::line!(),\
-         ::resilience_runtime::__private::column!())))};\
-         ::resilience_runtime::__private::declare!(__RESILIENT_SITE);\
+         use::resilience_runtime::__privateas__resilient;\
+         static__RESILIENT_SITE:__resilient::Site={\
+         __resilient::Site::new(__resilient::Declaration::new(__resilient::Location::new(\
+         __resilient::module_path!(),\"f\",__resilient::file!(),__resilient::line!(),__resilient::column!())))};\
+         __resilient::inventory::submit!{__resilient::Declared(__RESILIENT_SITE.declaration())}\
          letmut__call=__RESILIENT_SITE.begin();\
-         let__refusal={let__judge={let__probe=::resilience_runtime::__private::Probe::<u8>::new();\
-         #[allow(unused_imports)]use::resilience_runtime::__private::FindJudgeas_;(&&&&&&&__probe).judge()};\
-         match__call.run::<::resilience_runtime::__private::NoRoom,_,_>(asyncmove{\
-         #[allow(unreachable_code)]match::resilience_runtime::__private::None::<u8>{\
-         ::resilience_runtime::__private::Some(__never)=>return__never,::resilience_runtime::__private::None=>{}}\
-         #[allow(unused_braces)]{a}},__judge).await{::resilience_runtime::__private::Some(__out)=>return__out,\
-         ::resilience_runtime::__private::None=>{let__refusal=__call.refusal();__refusal}}};\
-         ::resilience_runtime::__private::never_refused::<u8>(__refusal)}"
+         let__refusal={let__judge={#[allow(unused_imports)]use__resilient::FindJudgeas_;\
+         (&&&&&&&__resilient::Probe::<u8>::new()).judge()};\
+         match__call.run::<__resilient::NoRoom,_,_>(asyncmove{\
+         #[allow(unreachable_code)]match__resilient::None::<u8>{\
+         __resilient::Some(__never)=>return__never,__resilient::None=>{}}\
+         #[allow(unused_braces)]{a}},__judge).await{__resilient::Some(__out)=>return__out,\
+         __resilient::None=>{let__refusal=__call.refusal();__refusal}}};\
+         __resilient::never_refused::<u8>(__refusal)}"
     );
 }
 
@@ -72,7 +71,8 @@ fn settings_become_a_constant_declaration() {
          .jitter(__resilient::Jitter::Share(0.5)).no_budget())",
         ".bulkhead(__resilient::Some(__resilient::NameSpec::Template(\"b-{x}\")),__resilient::BulkheadSettings::new(4))",
         ".rate_limit(__resilient::None,__resilient::LimiterSettings::new(5)).timeout_ms(2000)",
-        "begin_named([__resilient::None,__resilient::Some(__resilient::format_args!(\"b-{x}\")),__resilient::None])",
+        "__RESILIENT_SITE:__resilient::Site<__resilient::Named>={",
+        "__RESILIENT_SITE.begin([__resilient::None,__resilient::Some(__resilient::format_args!(\"b-{x}\")),__resilient::None])",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }
@@ -381,7 +381,7 @@ fn a_fallback_is_awaited_where_it_ends_with_an_async_block() {
         )
         .to_string()
         .replace(' ', "");
-        ["__private::answer(", "__private::answer_async(", "AnsweredLater"].map(|call| out.contains(call))
+        ["__resilient::answer(", "__resilient::answer_async(", "AnsweredLater"].map(|call| out.contains(call))
     };
     for later in [
         quote!(async |e| g(e)),

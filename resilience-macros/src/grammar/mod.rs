@@ -130,6 +130,12 @@ impl Policy {
             .is_some_and(|max| max.value.whole() != Some(0))
     }
 
+    /// Whether a call makes up a name of something it goes through.
+    pub(crate) fn fills_names_in(&self) -> bool {
+        let names = [&self.circuit, &self.bulkhead, &self.rate_limit].into_iter().flatten();
+        names.filter_map(|group| group.name.as_ref()).any(|name| name.dynamic)
+    }
+
     pub(crate) fn is_timed(&self) -> bool {
         self.timeout.is_some() || self.total_timeout.is_some()
     }

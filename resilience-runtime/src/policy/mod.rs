@@ -7,5 +7,5 @@ mod site;
 pub use self::{
     builder::{Policy, PolicyBuilder},
     run::PolicyRun,
-    site::Site,
+    site::{Fixed, Named, Site},
 };

@@ -35,7 +35,6 @@ pub use self::{
     refusal::{FromRefusal, never_refused},
 };
 
-pub use crate::__declare as declare;
 #[doc(hidden)]
 pub use inventory;
 
@@ -44,19 +43,10 @@ pub use crate::{
         Admit, Attempt, Call, Judge, Lent, ManagerFailure, Next, NoConnection, NoRoom, Parts, Room, Run,
         Timer, UntimedAttempt, Verdict, WaitingRoom, give_back,
     },
-    policy::Site,
+    policy::{Named, Site},
     pool::Poolable,
     settings::{
         BackoffKind, BulkheadSettings, CircuitSettings, Declaration, Declared, Jitter, LimiterSettings,
         Location, NameSpec, RetrySettings, WorkerSettings,
     },
 };
-
-/// Enters a site into the list that the linker collects.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __declare {
-    ($site:ident) => {
-        $crate::__private::inventory::submit! { $crate::__private::Declared($site.declaration()) }
-    };
-}
