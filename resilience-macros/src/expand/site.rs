@@ -159,7 +159,7 @@ fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream
         Kind::Factor => ("factor", TokenStream::new()),
         Kind::Flag | Kind::Backoff | Kind::Name | Kind::Type => return value.to_token_stream(),
     };
-    let message = format!("`{key}` is out of range: {}", kind.range());
+    let message = format!("`{key}` is out of range: {}", kind.bounds());
     // A binding of the type, so that a wrong one is reported against the expression alone.
     let ty = match kind {
         Kind::Whole(int, ..) => int_name(int),

@@ -33,6 +33,14 @@ impl Kind {
             _ => "above 0, at most 1".to_owned(),
         }
     }
+
+    /// The same with both ends, for a value that is not known yet; an end that the type has anyway is not told.
+    pub(crate) fn bounds(self) -> String {
+        match self {
+            Self::Whole(Int::U64 | Int::Usize, least, most) if most < MOST => format!("{least} to {most}"),
+            _ => self.range(),
+        }
+    }
 }
 
 /// The types of whole numbers.

@@ -5,6 +5,7 @@ use resilience_runtime::{ResilienceError, resilient};
 const NONE: u64 = 0;
 const PERCENT: f64 = 50.0;
 const SUCCESSES: usize = 3;
+const PLACES: usize = 3_000_000_000;
 const NEGATIVE: i32 = 3;
 
 mod limits {
@@ -18,6 +19,11 @@ async fn zero() -> Result<u8, ResilienceError> {
 
 #[resilient(circuit(name = "a", failure_rate = PERCENT))]
 async fn percent() -> Result<u8, ResilienceError> {
+    Ok(1)
+}
+
+#[resilient(bulkhead = PLACES)]
+async fn more_than_a_bulkhead_has() -> Result<u8, ResilienceError> {
     Ok(1)
 }
 

@@ -70,6 +70,9 @@ fn write_crate(folder: &Path, name: &str, attribute: &str) -> io::Result<PathBuf
          #[derive(Debug)]\npub enum Error { Io(std::io::Error), Refused(ResilienceError) }\n\
          impl From<ResilienceError> for Error { fn from(e: ResilienceError) -> Self { Self::Refused(e) } }\n\
          impl From<std::io::Error> for Error { fn from(e: std::io::Error) -> Self { Self::Io(e) } }\n\
+         impl std::fmt::Display for Error {\n    \
+             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(\"failed\") }\n}\n\
+         impl std::error::Error for Error {}\n\
          pub async fn ask(id: u64) -> Result<u64, std::io::Error> { std::future::ready(Ok(id)).await }\n",
     );
     for function in 0..FUNCTIONS {
