@@ -138,7 +138,7 @@ impl Body<'_> {
         let room = self.room();
         let judge = self.judge(hygienic!(#p::Probe::<#output>::new()));
         let block = self.block();
-        let run = hygienic!(__call.run::<#p::#room, _, _>(#block, __judge).await);
+        let run = hygienic!(__call.run(#p::#room::new(), #block, __judge).await);
         let outcome = if again.is_some() {
             hygienic! {
                 loop {
@@ -304,7 +304,7 @@ impl Body<'_> {
         let p = self.p;
         let room = self.room();
         hygienic! {
-            if let #p::Err(__refusal) = __call.admit::<#p::#room>().await {
+            if let #p::Err(__refusal) = __call.admit(#p::#room::new()).await {
                 break 'call #p::Err(__refusal);
             }
         }

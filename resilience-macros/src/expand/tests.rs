@@ -31,7 +31,7 @@ fn a_bare_site_is_begun_and_run() {
          letmut__call=__RESILIENT_SITE.begin();\
          let__refusal={let__judge={#[allow(unused_imports)]use__resilient::FindJudgeas_;\
          (&&&&&&&__resilient::Probe::<u8>::new()).judge()};\
-         match__call.run::<__resilient::NoRoom,_,_>(asyncmove{\
+         match__call.run(__resilient::NoRoom::new(),asyncmove{\
          #[allow(unreachable_code)]match__resilient::None::<u8>{\
          __resilient::Some(__never)=>return__never,__resilient::None=>{}}\
          #[allow(unused_braces)]{a}},__judge).await{__resilient::Some(__out)=>return__out,\

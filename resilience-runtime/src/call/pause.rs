@@ -44,7 +44,7 @@ impl Drop for Waiting {
 
 /// Where a call's future keeps what it waits for, and the one timer that bounds this, wakes from a backoff, and bounds the
 /// attempt: never two of these at once. Each site has the room that its policy can make use of.
-pub trait Room: Default {
+pub trait Room {
     /// What there is room for.
     fn parts(self: Pin<&mut Self>) -> Parts<'_>;
 }
@@ -67,8 +67,17 @@ impl Parts<'_> {
 }
 
 /// Room for nothing: a site with no queue, no quota, no retries and no limit of time.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct NoRoom;
+
+impl NoRoom {
+    /// None at all.
+    #[allow(clippy::new_without_default)]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self
+    }
+}
 
 impl Room for NoRoom {
     #[inline]
@@ -79,10 +88,18 @@ impl Room for NoRoom {
 
 pin_project! {
     /// Room for a timer: a site with neither queue nor quota.
-    #[derive(Default)]
     pub struct Timer {
         #[pin]
         sleep: Option<Sleep>,
+    }
+}
+
+impl Timer {
+    /// Room without a timer yet.
+    #[allow(clippy::new_without_default)]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { sleep: None }
     }
 }
 
@@ -95,11 +112,19 @@ impl Room for Timer {
 
 pin_project! {
     /// Room for everything.
-    #[derive(Default)]
     pub struct WaitingRoom {
         waiting: Option<Waiting>,
         #[pin]
         sleep: Option<Sleep>,
+    }
+}
+
+impl WaitingRoom {
+    /// Room without anything in it yet.
+    #[allow(clippy::new_without_default)]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { waiting: None, sleep: None }
     }
 }
 
@@ -123,8 +148,8 @@ pin_project! {
 
 impl<'h> Call<'h> {
     /// Waits until the next attempt may run: for the end of the backoff, then for all that stands before it.
-    pub fn admit<P: Room>(&mut self) -> Admit<'_, 'h, P> {
-        Admit { call: self, room: P::default() }
+    pub const fn admit<P: Room>(&mut self, room: P) -> Admit<'_, 'h, P> {
+        Admit { call: self, room }
     }
 
     /// Goes on towards the next attempt, and does nothing once it may run.

@@ -33,8 +33,8 @@ impl<'h> Call<'h> {
     /// `None` says that there is no answer, and [`unanswered`](Self::unanswered) what comes of it: an attempt's future
     /// has to be gone before it is settled.
     #[inline]
-    pub fn run<P: Room, F: Future, J>(&mut self, body: F, judge: J) -> Run<'_, 'h, F, J, P> {
-        Run { call: self, body, judge, room: P::default() }
+    pub const fn run<P: Room, F: Future, J>(&mut self, room: P, body: F, judge: J) -> Run<'_, 'h, F, J, P> {
+        Run { call: self, body, judge, room }
     }
 
     /// Settles what is no success; compiled once for each type of outcome.

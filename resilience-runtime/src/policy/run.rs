@@ -42,7 +42,7 @@ impl<'p, Op, Fut, E> PolicyRun<'p, Op, Fut, E> {
             operation,
             classify: |_| ErrorClass::Transient,
             attempt: None,
-            room: WaitingRoom::default(),
+            room: WaitingRoom::new(),
             error: PhantomData,
         }
     }
@@ -102,7 +102,7 @@ where
                 }
             };
             this.attempt.set(None);
-            this.room.set(WaitingRoom::default());
+            this.room.set(WaitingRoom::new());
             match answer {
                 Some(Ok(value)) => {
                     call.settle(Verdict::success());
