@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-use super::{ADMITTED, Call, IN_USER_CODE, OVERDUE};
+use super::{ADMITTED, Call, IN_USER_CODE, OVERDUE, Parts};
 use crate::{
     clock::{self, Instant},
     error::ResilienceError,
@@ -51,7 +51,7 @@ impl<F: Future> Future for Attempt<'_, '_, F> {
         if let Poll::Ready(output) = poll_body(this.call, this.body, cx) {
             return Poll::Ready(Ok(output));
         }
-        this.call.poll_limit(this.sleep, cx).map(|()| Err(this.call.overdue()))
+        this.call.poll_limit(Parts::timer(this.sleep), cx).map(|()| Err(this.call.overdue()))
     }
 }
 
@@ -82,8 +82,11 @@ pub(crate) fn poll_body<F: Future>(
 impl Call<'_> {
     /// Whether the time of the attempt under way is over, or will be. What is over is about to be dropped, which is the
     /// user's code. Not generic, so that it is compiled once.
-    pub(crate) fn poll_limit(&mut self, sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
-        let over = poll_deadline(self.attempt_begun, self.attempt_deadline(), sleep, cx);
+    pub(crate) fn poll_limit(&mut self, room: Parts<'_>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(timer) = room.timer else {
+            return Poll::Pending;
+        };
+        let over = poll_deadline(self.attempt_begun, self.attempt_deadline(), timer, cx);
         if over.is_ready() {
             self.flags = self.flags & !ADMITTED | IN_USER_CODE | OVERDUE;
         }

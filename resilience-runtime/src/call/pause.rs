@@ -56,7 +56,12 @@ pub struct Parts<'r> {
     pub(crate) timer: Option<Pin<&'r mut Option<Sleep>>>,
 }
 
-impl Parts<'_> {
+impl<'r> Parts<'r> {
+    /// Room for a timer alone.
+    pub(super) const fn timer(sleep: Pin<&'r mut Option<Sleep>>) -> Self {
+        Self { waiting: None, timer: Some(sleep) }
+    }
+
     /// Keeps a place or a reservation.
     pub(super) fn wait(&mut self, waiting: Waiting) {
         match &mut self.waiting {

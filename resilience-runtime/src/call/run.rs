@@ -76,10 +76,7 @@ where
                 Err(out) => Some(out),
             });
         }
-        match this.room.parts().timer {
-            Some(timer) => call.poll_limit(timer, cx).map(|()| None),
-            None => Poll::Pending,
-        }
+        call.poll_limit(this.room.parts(), cx).map(|()| None)
     }
 }
 

@@ -95,9 +95,7 @@ where
             let answer = match poll_body(call, attempt, cx) {
                 Poll::Ready(answer) => Some(answer),
                 Poll::Pending => {
-                    if let Some(timer) = this.room.as_mut().parts().timer {
-                        ready!(call.poll_limit(timer, cx));
-                    }
+                    ready!(call.poll_limit(this.room.as_mut().parts(), cx));
                     None
                 }
             };
