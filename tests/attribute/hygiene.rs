@@ -71,6 +71,62 @@ mod without_prelude {
     }
 }
 
+mod greedy {
+    //! Everything in scope has methods, constants and statics of the names the expansion uses.
+
+    use resilience_runtime::{CallError, ResilienceError, resilient};
+
+    macro_rules! greedy {
+        ($($method:ident)*) => {
+            pub(super) trait Greedy: Sized {
+                $(fn $method(self) -> u8 { 0 })*
+            }
+
+            impl<T> Greedy for T {}
+        };
+    }
+
+    greedy! {
+        admit attempt attempt_untimed begin checked connection convert declaration fall_back fallen judge lend manner
+        refusal run settle settle_refusal settle_timeout split take unanswered user work
+    }
+
+    static value: u64 = 1_000;
+
+    fn apologise(_: CallError<ResilienceError>) -> Result<u8, ResilienceError> {
+        Ok(1)
+    }
+
+    #[resilient(retry = 1 + 1, timeout_ms = 500 + 500, bulkhead = 1, fallback = apologise, clone(id))]
+    pub(super) async fn with_everything(id: u8) -> Result<u8, ResilienceError> {
+        assert_eq!((value, id.run()), (1_000, 0));
+        Ok(id)
+    }
+
+    #[resilient(circuit = "hygiene-greedy-{id}", retry = 1, failure_if = |out| out.is_err(), fallback = |_| Ok(1))]
+    pub(super) async fn judged(id: u8) -> Result<u8, ResilienceError> {
+        Ok(id)
+    }
+
+    #[resilient(pool = "hygiene", retry = 1)]
+    pub(super) async fn lent(
+        #[pooled] out: &mut resilience_runtime::Pooled<super::Numbers>,
+        id: u8,
+    ) -> Option<u8> {
+        Some(**out + id)
+    }
+
+    #[resilient(workers = "hygiene", retry = 1)]
+    pub(super) fn worked(id: u8) -> Option<u8> {
+        Some(id)
+    }
+
+    #[resilient(timeout_ms = 5)]
+    pub(super) async fn late() -> Option<u8> {
+        std::future::pending().await
+    }
+}
+
 mod same_names {
     //! Arguments with the names of the expansion's own variables.
 
@@ -230,4 +286,11 @@ async fn connections_and_threads_without_a_prelude() {
     let _pool = resilience_runtime::registry().register_pool(pool).expect("the name is free");
     assert_eq!(without_prelude::lent(2).await, Some(7));
     assert_eq!(without_prelude::worked(2, 3).await, Some(5));
+    assert_eq!((greedy::lent(2).await, greedy::worked(2).await), (Some(7), Some(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn methods_that_everything_has_are_not_taken_for_those_of_the_expansion() {
+    assert_eq!(greedy::with_everything(2).await.ok(), Some(2));
+    assert_eq!((greedy::judged(2).await.ok(), greedy::late().await), (Some(2), None));
 }

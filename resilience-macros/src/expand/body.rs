@@ -59,11 +59,11 @@ impl Body<'_> {
         };
         let names = [name(&self.policy.circuit), name(&self.policy.bulkhead), name(&self.policy.rate_limit)];
         if !self.policy.fills_names_in() {
-            return hygienic!(__RESILIENT_SITE.begin());
+            return hygienic!(<#p::Site>::begin(&__RESILIENT_SITE));
         }
         let [circuit, bulkhead, limiter] =
             names.map(|name| name.map_or_else(|| hygienic!(#p::None), |name| hygienic!(#p::Some(#name))));
-        hygienic!(__RESILIENT_SITE.begin([#circuit, #bulkhead, #limiter]))
+        hygienic!(<#p::Site<#p::Named>>::begin(&__RESILIENT_SITE, [#circuit, #bulkhead, #limiter]))
     }
 
     fn formatted(&self, name: &Name) -> TokenStream {
@@ -107,12 +107,12 @@ impl Body<'_> {
             let __error = {
                 #[allow(unused_imports)]
                 use #p::{ShapeOfAny as _, ShapeOfResult as _};
-                match (&&__shape).split(__outcome, &__call) {
+                match (&&__shape).resilient_split(__outcome, &__call) {
                     #p::Ok(__out) => return __out,
                     #p::Err(__error) => __error,
                 }
             };
-            __call.fall_back();
+            #p::Call::fall_back(&__call);
             #answer
         }
     }
@@ -138,13 +138,13 @@ impl Body<'_> {
         let room = self.room();
         let judge = self.judge(hygienic!(#p::Probe::<#output>::new()));
         let block = self.block();
-        let run = hygienic!(__call.run(#p::#room::new(), #block, __judge).await);
+        let run = hygienic!(#p::Call::run(&mut __call, #p::#room::new(), #block, __judge).await);
         let outcome = if again.is_some() {
             hygienic! {
                 loop {
                     match #run {
                         #p::Some(__out) => #answered,
-                        #p::None => if let #p::Some(__refusal) = __call.unanswered() {
+                        #p::None => if let #p::Some(__refusal) = #p::Call::unanswered(&mut __call) {
                             #refused
                         }
                     }
@@ -155,7 +155,7 @@ impl Body<'_> {
                 match #run {
                     #p::Some(__out) => #answered,
                     #p::None => {
-                        let __refusal = __call.refusal();
+                        let __refusal = #p::Call::refusal(&mut __call);
                         #refused
                     }
                 }
@@ -191,7 +191,7 @@ impl Body<'_> {
         hygienic! {{
             #[allow(unused_imports)]
             use #p::FindJudge as _;
-            (&&&&&&&#probe).judge()
+            (&&&&&&&#probe).resilient_judge()
         }}
     }
 
@@ -237,15 +237,17 @@ impl Body<'_> {
             };
         }
         let (outcome, close, settled) = match self.lend {
-            None if on_thread => {
-                (hygienic!(#attempt.await), None, hygienic!(__call.settle_refusal(&__refusal)))
-            }
-            None => (hygienic!(#attempt.await), None, hygienic!(__call.settle_timeout())),
+            None if on_thread => (
+                hygienic!(#attempt.await),
+                None,
+                hygienic!(#p::Call::settle_refusal(&mut __call, &__refusal)),
+            ),
+            None => (hygienic!(#attempt.await), None, hygienic!(#p::Call::settle_timeout(&mut __call))),
             Some(_) => (
                 hygienic!(__outcome),
                 // It must be gone before the next attempt is waited for.
                 Some(hygienic!(#p::drop(__lent);)),
-                hygienic!(__call.settle_refusal(&__refusal)),
+                hygienic!(#p::Call::settle_refusal(&mut __call, &__refusal)),
             ),
         };
         let cut_off = if again {
@@ -282,11 +284,11 @@ impl Body<'_> {
             hygienic!(#p::Ok(#attempt.await))
         };
         let place = self.at_output(hygienic!(#p::Place));
-        let convert = self.at_output(hygienic!(convert));
+        let convert = self.at_output(hygienic!(resilient_convert));
         hygienic! {
-            let (__outcome, __lent) = match __call.lend::<#manager>().await {
+            let (__outcome, __lent) = match #p::Call::lend::<#manager>(&mut __call).await {
                 #p::Ok(mut __lent) => {
-                    let __lend = __lent.connection();
+                    let __lend = #p::Lent::connection(&mut __lent);
                     let __outcome = #attempted;
                     (__outcome, #p::Some(__lent))
                 }
@@ -304,7 +306,7 @@ impl Body<'_> {
         let p = self.p;
         let room = self.room();
         hygienic! {
-            if let #p::Err(__refusal) = __call.admit(#p::#room::new()).await {
+            if let #p::Err(__refusal) = #p::Call::admit(&mut __call, #p::#room::new()).await {
                 break 'call #p::Err(__refusal);
             }
         }
@@ -360,12 +362,13 @@ impl Body<'_> {
         let (p, clones, fresh) = (self.p, self.clones, self.fresh());
         let block = self.block();
         let attempted = if self.policy.workers.is_some() {
-            let work = Ident::new("work", self.shape.asyncness);
-            hygienic!(__call.#work(#block))
+            // A method, since errors about a path would be about the attribute; with a name that nobody else's trait has.
+            let run = Ident::new("run_on_workers", self.shape.asyncness);
+            hygienic!(__call.#run(#block))
         } else if self.policy.is_timed() {
-            hygienic!(__call.attempt(#block))
+            hygienic!(#p::Call::attempt(&mut __call, #block))
         } else {
-            hygienic!(__call.attempt_untimed(#block))
+            hygienic!(#p::Call::attempt_untimed(&mut __call, #block))
         };
         if clones.is_empty() {
             return attempted;
@@ -377,7 +380,7 @@ impl Body<'_> {
         });
         hygienic! {
             {
-                #(let #fresh = #p::Fresh(__call.user(|| #clone));)*
+                #(let #fresh = #p::Fresh(#p::Call::user(&mut __call, || #clone));)*
                 #attempted
             }
         }
@@ -420,9 +423,9 @@ impl Body<'_> {
         });
         let give_back = self.lend.map(|_| hygienic!(#p::give_back(__lent, &__verdict);));
         hygienic! {{
-            let __verdict = __call.user(|| #verdict #(#judged)*);
+            let __verdict = #p::Call::user(&mut __call, || #verdict #(#judged)*);
             #give_back
-            __call.settle(__verdict)
+            #p::Call::settle(&mut __call, __verdict)
         }}
     }
 
@@ -447,7 +450,7 @@ impl Body<'_> {
                     let __manner = {
                         #[allow(unused_imports)]
                         use #p::{AnsweredLater as _, AnsweredNow as _};
-                        (&&#p::Answered(&__answered)).manner()
+                        (&&#p::Answered(&__answered)).resilient_manner()
                     };
                     let #answer = __manner.fallen(__answered).await;
                     #answer

@@ -75,7 +75,7 @@ pub(super) fn declaration(policy: &Policy, p: &TokenStream, label: &LitStr) -> T
             #order
             #p::Site::new(#p::Declaration::new(#p::Location::new(#p::module_path!(), #label, #place))#parts)
         };
-        #p::inventory::submit! { #p::Declared(__RESILIENT_SITE.declaration()) }
+        #p::inventory::submit! { #p::Declared(#p::Site::declaration(&__RESILIENT_SITE)) }
     }
 }
 
@@ -166,7 +166,7 @@ fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream
         _ => "f64",
     };
     let ty = Ident::new(ty, Span::mixed_site());
-    let value = hygienic!({ let value: #p::primitive::#ty = #expr; value });
+    let value = hygienic!({ let __resilient_value: #p::primitive::#ty = #expr; __resilient_value });
     call(check, quote!(#value #range, #message), expr.to_token_stream(), p)
 }
 

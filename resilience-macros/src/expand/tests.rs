@@ -27,15 +27,15 @@ fn a_bare_site_is_begun_and_run() {
          static__RESILIENT_SITE:__resilient::Site={\
          __resilient::Site::new(__resilient::Declaration::new(__resilient::Location::new(\
          __resilient::module_path!(),\"f\",__resilient::file!(),__resilient::line!(),__resilient::column!())))};\
-         __resilient::inventory::submit!{__resilient::Declared(__RESILIENT_SITE.declaration())}\
-         letmut__call=__RESILIENT_SITE.begin();\
+         __resilient::inventory::submit!{__resilient::Declared(__resilient::Site::declaration(&__RESILIENT_SITE))}\
+         letmut__call=<__resilient::Site>::begin(&__RESILIENT_SITE);\
          let__refusal={let__judge={#[allow(unused_imports)]use__resilient::FindJudgeas_;\
-         (&&&&&&&__resilient::Probe::<u8>::new()).judge()};\
-         match__call.run(__resilient::NoRoom::new(),asyncmove{\
+         (&&&&&&&__resilient::Probe::<u8>::new()).resilient_judge()};\
+         match__resilient::Call::run(&mut__call,__resilient::NoRoom::new(),asyncmove{\
          #[allow(unreachable_code)]match__resilient::None::<u8>{\
          __resilient::Some(__never)=>return__never,__resilient::None=>{}}\
          #[allow(unused_braces)]{a}},__judge).await{__resilient::Some(__out)=>return__out,\
-         __resilient::None=>{let__refusal=__call.refusal();__refusal}}};\
+         __resilient::None=>{let__refusal=__resilient::Call::refusal(&mut__call);__refusal}}};\
          __resilient::never_refused::<u8>(__refusal)}"
     );
 }
@@ -66,13 +66,13 @@ fn settings_become_a_constant_declaration() {
         ".circuit(__resilient::NameSpec::Static(\"a\"),__resilient::Some({\
          __resilient::check::usize_order(1,N,\"`probe_successes`mustnotbeabove`probes`\");",
         "__resilient::CircuitSettings::new().failure_rate(1.0)\
-         .probes(__resilient::check::usize({letvalue:__resilient::primitive::usize=N;value},1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
+         .probes(__resilient::check::usize({let__resilient_value:__resilient::primitive::usize=N;__resilient_value},1u64,1000u64,\"`probes`isoutofrange:1to1000\"))",
         ".retry(__resilient::RetrySettings::new(3).backoff(__resilient::BackoffKind::Linear)\
          .jitter(__resilient::Jitter::Share(0.5)).no_budget())",
         ".bulkhead(__resilient::Some(__resilient::NameSpec::Template(\"b-{x}\")),__resilient::BulkheadSettings::new(4))",
         ".rate_limit(__resilient::None,__resilient::LimiterSettings::new(5)).timeout_ms(2000)",
         "__RESILIENT_SITE:__resilient::Site<__resilient::Named>={",
-        "__RESILIENT_SITE.begin([__resilient::None,__resilient::Some(__resilient::format_args!(\"b-{x}\")),__resilient::None])",
+        "<__resilient::Site<__resilient::Named>>::begin(&__RESILIENT_SITE,[__resilient::None,__resilient::Some(__resilient::format_args!(\"b-{x}\")),__resilient::None])",
     ] {
         assert!(out.contains(part), "{part}\n{out}");
     }

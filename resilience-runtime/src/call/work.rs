@@ -16,7 +16,7 @@ impl Call<'_> {
     /// # Panics
     ///
     /// If the function panics: the panic goes on in the caller.
-    pub async fn work<F, T>(&mut self, job: F) -> Result<T, ResilienceError>
+    pub async fn run_on_workers<F, T>(&mut self, job: F) -> Result<T, ResilienceError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,

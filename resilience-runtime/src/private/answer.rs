@@ -13,7 +13,7 @@ use crate::{
 
 /// The return type of an annotated function, as a value to call methods on.
 ///
-/// `(&&shape).split(..)` finds [`ShapeOfResult`] for a `Result` and [`ShapeOfAny`] for everything else.
+/// `(&&shape).resilient_split(..)` finds [`ShapeOfResult`] for a `Result` and [`ShapeOfAny`] for everything else.
 pub struct Shape<R>(PhantomData<fn() -> R>);
 
 impl<R> Shape<R> {
@@ -48,7 +48,7 @@ impl<R> fmt::Debug for Shape<R> {
 pub trait ShapeOfResult<T, E> {
     /// The answer, or what a fallback is given.
     #[allow(clippy::missing_errors_doc)]
-    fn split(
+    fn resilient_split(
         &self,
         outcome: Result<Result<T, E>, ResilienceError>,
         call: &Call<'_>,
@@ -70,7 +70,11 @@ impl<T, E> ShapeOfResult<T, E> for &Shape<Result<T, E>> {}
 pub trait ShapeOfAny<R> {
     /// The answer, or what a fallback is given.
     #[allow(clippy::missing_errors_doc)]
-    fn split(&self, outcome: Result<R, ResilienceError>, _: &Call<'_>) -> Result<R, ResilienceError> {
+    fn resilient_split(
+        &self,
+        outcome: Result<R, ResilienceError>,
+        _: &Call<'_>,
+    ) -> Result<R, ResilienceError> {
         outcome
     }
 }
@@ -93,14 +97,14 @@ where
 
 /// What a function answered that may be `async` or not: a path does not tell.
 ///
-/// `(&&Answered(&answer)).manner().fallen(answer).await` is the answer of either.
+/// `(&&Answered(&answer)).resilient_manner().fallen(answer).await` is the answer of either.
 #[derive(Debug)]
 pub struct Answered<'a, A>(pub &'a A);
 
 /// A future: awaited.
 pub trait AnsweredLater {
     /// How to have the answer.
-    fn manner(&self) -> Later {
+    fn resilient_manner(&self) -> Later {
         Later
     }
 }
@@ -110,7 +114,7 @@ impl<F: Future> AnsweredLater for &Answered<'_, F> {}
 /// Anything else: the answer itself.
 pub trait AnsweredNow {
     /// How to have the answer.
-    fn manner(&self) -> Now {
+    fn resilient_manner(&self) -> Now {
         Now
     }
 }

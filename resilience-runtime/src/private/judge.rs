@@ -1,6 +1,6 @@
 //! What an outcome means, found by autoref.
 //!
-//! `(&&&&&&&Probe::<R>::new()).judge()` is the first that fits of
+//! `(&&&&&&&Probe::<R>::new()).resilient_judge()` is the first that fits of
 //!
 //! 1. [`ByClassifyShown`]: a `Result` whose error implements [`Classify`] and [`Display`];
 //! 2. [`ByClassify`]: one whose error implements [`Classify`] alone;
@@ -52,7 +52,7 @@ pub trait FindJudge {
     type Judge;
 
     /// It.
-    fn judge(&self) -> Self::Judge;
+    fn resilient_judge(&self) -> Self::Judge;
 }
 
 macro_rules! judges {
@@ -65,7 +65,7 @@ macro_rules! judges {
             impl<$($bounds)*> FindJudge for $probed {
                 type Judge = $judge;
 
-                fn judge(&self) -> $judge {
+                fn resilient_judge(&self) -> $judge {
                     $judge
                 }
             }
@@ -307,14 +307,14 @@ mod tests {
     macro_rules! class {
         ($out:expr) => {{
             let out = $out;
-            class_by((&&&&&&&Probe::of(&out)).judge(), &out)
+            class_by((&&&&&&&Probe::of(&out)).resilient_judge(), &out)
         }};
     }
 
     macro_rules! text {
         ($out:expr) => {{
             let out = $out;
-            text_by((&&&&&&&Probe::of(&out)).judge(), &out)
+            text_by((&&&&&&&Probe::of(&out)).resilient_judge(), &out)
         }};
     }
 

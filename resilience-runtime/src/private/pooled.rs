@@ -6,7 +6,7 @@ use crate::{call::ManagerFailure, pool::PoolError};
 
 /// Where in `R` an error `X` of a manager goes.
 ///
-/// `(&&&&Place::<R, _>::of(&failure)).convert(failure)` takes the first that fits of
+/// `(&&&&Place::<R, _>::of(&failure)).resilient_convert(failure)` takes the first that fits of
 ///
 /// 1. [`PlaceByPoolError`]: `E: From<PoolError<X>>`, as `anyhow::Error` and boxed errors are;
 /// 2. [`PlaceByError`]: `E: From<X>`, as it has to be for `?` in the body;
@@ -26,11 +26,11 @@ impl<R, X> Place<R, X> {
 /// First choice: the error tells creating from checking.
 pub trait PlaceByPoolError<R, X> {
     /// The failure as the function's own answer.
-    fn convert(&self, failure: ManagerFailure<X>) -> R;
+    fn resilient_convert(&self, failure: ManagerFailure<X>) -> R;
 }
 
 impl<T, E: From<PoolError<X>>, X> PlaceByPoolError<Result<T, E>, X> for &&&Place<Result<T, E>, X> {
-    fn convert(&self, failure: ManagerFailure<X>) -> Result<T, E> {
+    fn resilient_convert(&self, failure: ManagerFailure<X>) -> Result<T, E> {
         Err(E::from(failure.into()))
     }
 }
@@ -38,11 +38,11 @@ impl<T, E: From<PoolError<X>>, X> PlaceByPoolError<Result<T, E>, X> for &&&Place
 /// Second choice: the error takes what the manager says.
 pub trait PlaceByError<R, X> {
     /// The failure as the function's own answer.
-    fn convert(&self, failure: ManagerFailure<X>) -> R;
+    fn resilient_convert(&self, failure: ManagerFailure<X>) -> R;
 }
 
 impl<T, E: From<X>, X> PlaceByError<Result<T, E>, X> for &&Place<Result<T, E>, X> {
-    fn convert(&self, failure: ManagerFailure<X>) -> Result<T, E> {
+    fn resilient_convert(&self, failure: ManagerFailure<X>) -> Result<T, E> {
         Err(failure.into_error().into())
     }
 }
@@ -50,11 +50,11 @@ impl<T, E: From<X>, X> PlaceByError<Result<T, E>, X> for &&Place<Result<T, E>, X
 /// Third choice: there is nothing to convert.
 pub trait PlaceOfNever<R> {
     /// Never called.
-    fn convert(&self, failure: ManagerFailure<Infallible>) -> R;
+    fn resilient_convert(&self, failure: ManagerFailure<Infallible>) -> R;
 }
 
 impl<R> PlaceOfNever<R> for &Place<R, Infallible> {
-    fn convert(&self, failure: ManagerFailure<Infallible>) -> R {
+    fn resilient_convert(&self, failure: ManagerFailure<Infallible>) -> R {
         match failure {
             ManagerFailure::Create(never) | ManagerFailure::Unhealthy(never) => match never {},
         }
@@ -64,13 +64,13 @@ impl<R> PlaceOfNever<R> for &Place<R, Infallible> {
 /// Last choice: the return type itself has to know.
 pub trait PlaceByShape<R, X> {
     /// The failure as the function's own answer.
-    fn convert(&self, failure: ManagerFailure<X>) -> R
+    fn resilient_convert(&self, failure: ManagerFailure<X>) -> R
     where
         R: FromFailure<X>;
 }
 
 impl<R, X> PlaceByShape<R, X> for Place<R, X> {
-    fn convert(&self, failure: ManagerFailure<X>) -> R
+    fn resilient_convert(&self, failure: ManagerFailure<X>) -> R
     where
         R: FromFailure<X>,
     {
@@ -104,7 +104,7 @@ mod tests {
     macro_rules! converted {
         ($answer:ty, $failure:expr) => {{
             let failure = $failure;
-            let answer: $answer = (&&&&Place::<$answer, _>::of(&failure)).convert(failure);
+            let answer: $answer = (&&&&Place::<$answer, _>::of(&failure)).resilient_convert(failure);
             answer
         }};
     }
