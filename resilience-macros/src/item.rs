@@ -140,7 +140,8 @@ impl Parse for Impl {
         if !(input.peek(Token![impl]) || input.peek2(Token![impl])) {
             return Err(input.error("expected `impl`"));
         }
-        while !input.peek(token::Brace) {
+        // A const argument of the type may have braces, too; those of the block are the last.
+        while !(input.peek(token::Brace) && is_last(input)) {
             head.append(input.parse::<TokenTree>()?);
         }
         let content;
@@ -151,6 +152,11 @@ impl Parse for Impl {
         }
         Ok(Self { head, brace, members })
     }
+}
+
+fn is_last(input: ParseStream<'_>) -> bool {
+    let rest = input.fork();
+    rest.parse::<TokenTree>().is_ok() && rest.is_empty()
 }
 
 impl Impl {
@@ -216,21 +222,32 @@ pub(crate) fn is_ours(attr: &Attribute) -> bool {
     attr.path().segments.last().is_some_and(|segment| segment.ident == "resilient")
 }
 
-/// Whether an identifier occurs anywhere in `tokens`, also as a captured argument in a string.
+/// Whether a variable of this name may occur anywhere in `tokens`, also as a captured argument in a string. Fields and
+/// methods are none.
 pub(crate) fn mentions(tokens: TokenStream, name: &Ident) -> bool {
     let name = name.to_string();
-    mentions_word(tokens, name.trim_start_matches("r#"))
+    occurs(tokens, name.trim_start_matches("r#"), true)
 }
 
+/// Whether an identifier occurs anywhere in `tokens`, also in a string.
 pub(crate) fn mentions_word(tokens: TokenStream, name: &str) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => ident.to_string().trim_start_matches("r#") == name,
-        TokenTree::Group(group) => mentions_word(group.stream(), name),
-        TokenTree::Literal(literal) => {
-            let text = literal.to_string();
-            text.match_indices(name).any(|(at, _)| text[..at].ends_with(['{', '$']))
+    occurs(tokens, name, false)
+}
+
+fn occurs(tokens: TokenStream, name: &str, variable: bool) -> bool {
+    let mut dots = 0;
+    tokens.into_iter().any(|tree| {
+        let behind_dot = variable && dots == 1;
+        dots = if matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '.') { dots + 1 } else { 0 };
+        match tree {
+            TokenTree::Ident(ident) => !behind_dot && ident.to_string().trim_start_matches("r#") == name,
+            TokenTree::Group(group) => occurs(group.stream(), name, variable),
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                text.match_indices(name).any(|(at, _)| text[..at].ends_with(['{', '$']))
+            }
+            TokenTree::Punct(_) => false,
         }
-        TokenTree::Punct(_) => false,
     })
 }
 

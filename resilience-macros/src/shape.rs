@@ -27,12 +27,13 @@ pub(crate) struct Shape {
     pub(crate) bindings: Vec<Binding>,
 }
 
-/// A name that an argument's pattern binds. Names of fields and constants in patterns are among them: more names do
-/// no harm.
+/// A name that an argument's pattern binds. Names of constants in patterns are among them, which cannot be told from it.
 pub(crate) struct Binding {
     pub(crate) name: Ident,
-    /// Where it says `mut`.
+    /// Where it says `mut`, unless it is a mutable reference into something that the caller keeps.
     pub(crate) mutable: Option<Span>,
+    /// Whether it says `ref`.
+    pub(crate) by_reference: bool,
 }
 
 /// What stands around the body.
@@ -110,6 +111,11 @@ impl Shape {
                 "`#[resilient]` needs the body to be one `async` block, or `Box::pin` of one: \
                  move the other statements into the block",
             ),
+            Err(_) if starts_runtime(function) => refused(
+                sig.fn_token.span(),
+                "put `#[resilient]` above `#[tokio::main]` or `#[tokio::test]`, which has made a function without \
+                 `async` of this one already",
+            ),
             Err(_) => refused(
                 sig.fn_token.span(),
                 "`#[resilient]` expects an `async fn`: write `async fn`, or, for a function that blocks or computes, \
@@ -166,15 +172,18 @@ impl Shape {
         let (asyncness, owning) = (asyncness.span(), movement.is_some());
         let mut bindings = arguments(function);
         if let Some(parts) = AsyncTrait::split(function, block.stream()) {
-            // async-trait writes `let mut __self = self;` for `&mut self`.
+            // async-trait writes `let mut __self = self;` for `&mut self`, and `mut __arg1` for a pattern with a `mut` in it.
             let borrowed = function
                 .sig
                 .receiver()
                 .is_some_and(|receiver| matches!(receiver.kind, ReceiverKind::Reference(..)));
-            bindings.extend(scan(parts.head.clone()).into_iter().map(|binding| {
-                let mutable = binding.mutable.filter(|_| !(borrowed && binding.name == "__self"));
-                Binding { mutable, ..binding }
-            }));
+            bindings.extend(scan(parts.head.clone(), false));
+            for binding in &mut bindings {
+                let name = binding.name.to_string();
+                if borrowed && name == "__self" || name.starts_with("__arg") {
+                    binding.mutable = None;
+                }
+            }
             let frame = frame(parts.head, parts.tail);
             let (output, body) = (parts.output, parts.body);
             return Ok(Some(Self { frame, asyncness, owning, output, body, bindings }));
@@ -322,29 +331,60 @@ fn arguments(function: &Function) -> Vec<Binding> {
         .flat_map(|argument| match argument {
             FnArg::Receiver(receiver) => {
                 let mutable = receiver.mutability.map(|word| word.span());
-                vec![Binding { name: Ident::new("self", receiver.self_token.span()), mutable }]
+                let name = Ident::new("self", receiver.self_token.span());
+                vec![Binding { name, mutable, by_reference: false }]
             }
-            FnArg::Typed(typed) => scan(typed.pat.to_token_stream()),
+            FnArg::Typed(typed) => scan(typed.pat.to_token_stream(), false),
         })
         .collect()
 }
 
-/// The names in a pattern, and which of them are `mut`.
-fn scan(pattern: TokenStream) -> Vec<Binding> {
+/// Whether a pattern binds this name.
+pub(crate) fn binds(pattern: TokenStream, name: &Ident) -> bool {
+    scan(pattern, false).iter().any(|binding| binding.name == *name)
+}
+
+/// The names in a pattern, and which of them are `mut`; `borrowed` says that it matches what a reference points to.
+fn scan(pattern: TokenStream, borrowed: bool) -> Vec<Binding> {
     let mut bindings = Vec::new();
-    let mut mutable = None;
-    let mut behind_reference = false;
-    for tree in pattern {
+    let (mut mutable, mut by_reference, mut behind_reference) = (None, false, false);
+    let mut trees = pattern.into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        let mut still_behind = false;
         match &tree {
-            TokenTree::Ident(word) if word == "mut" => mutable = (!behind_reference).then(|| word.span()),
-            TokenTree::Ident(word) if word == "ref" || word == "let" || word == "_" => {}
-            TokenTree::Ident(word) => bindings.push(Binding { name: word.clone(), mutable: mutable.take() }),
-            TokenTree::Group(group) => bindings.extend(scan(group.stream())),
+            TokenTree::Ident(word) if word == "mut" => {
+                still_behind = behind_reference;
+                mutable = (!behind_reference).then(|| word.span());
+            }
+            TokenTree::Ident(word) if word == "ref" => by_reference = true,
+            TokenTree::Ident(word) if word == "let" || word == "_" => {}
+            TokenTree::Ident(word) => {
+                // `Path(..)`, `Path { .. }`, `path::`, `macro!`; a field before its pattern cannot be told from `let x: T`.
+                let is_path = match trees.peek() {
+                    Some(TokenTree::Group(_)) => true,
+                    Some(TokenTree::Punct(punct)) => {
+                        punct.as_char() == '!'
+                            || punct.as_char() == ':' && punct.spacing() == proc_macro2::Spacing::Joint
+                    }
+                    _ => false,
+                };
+                let mutable = mutable.take().filter(|_| !(borrowed && by_reference));
+                if !is_path {
+                    bindings.push(Binding { name: word.clone(), mutable, by_reference });
+                }
+                by_reference = false;
+            }
+            TokenTree::Group(group) => bindings.extend(scan(group.stream(), borrowed || behind_reference)),
             TokenTree::Literal(_) | TokenTree::Punct(_) => {}
         }
-        behind_reference = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '&');
+        behind_reference = still_behind || matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '&');
     }
     bindings
+}
+
+/// Whether the body is what `#[tokio::main]` and its like make of one.
+fn starts_runtime(function: &Function) -> bool {
+    ["Builder", "block_on"].into_iter().all(|word| mentions_word(function.body.stream(), word))
 }
 
 fn returns_future(output: &ReturnType) -> bool {
@@ -372,7 +412,7 @@ mod tests {
     use super::*;
 
     fn names(pattern: TokenStream) -> Vec<(String, bool)> {
-        scan(pattern)
+        scan(pattern, false)
             .into_iter()
             .map(|binding| (binding.name.to_string(), binding.mutable.is_some()))
             .collect()
@@ -388,6 +428,14 @@ mod tests {
             named(&[("a", true), ("b", false), ("c", false), ("d", true)])
         );
         assert_eq!(names(quote!(&mut a)), named(&[("a", false)]));
+        assert_eq!(
+            names(quote!(&mut (ref mut a, b, &mut [ref mut c], mut d))),
+            named(&[("a", false), ("b", false), ("c", false), ("d", true)])
+        );
+        assert_eq!(
+            names(quote!((ref mut a, Id(b), path::Of { c, .. }, d!()))),
+            named(&[("a", true), ("b", false), ("c", false)])
+        );
         assert_eq!(names(quote!(let mut a = b;)), named(&[("a", true), ("b", false)]));
     }
 

@@ -68,6 +68,17 @@ fn erase(ty: &mut Type) {
         Type::Ptr(pointer) => erase(&mut pointer.elem),
         Type::Reference(reference) => erase(&mut reference.elem),
         Type::Slice(slice) => erase(&mut slice.elem),
+        Type::TraitObject(object) => {
+            for bound in &mut object.bounds {
+                if let TypeParamBound::Trait(bound) = bound {
+                    bound
+                        .path
+                        .segments
+                        .iter_mut()
+                        .for_each(|segment| erase_arguments(&mut segment.arguments));
+                }
+            }
+        }
         Type::Tuple(tuple) => tuple.elems.iter_mut().for_each(erase),
         _ => {}
     }
@@ -77,8 +88,10 @@ fn erase_arguments(arguments: &mut PathArguments) {
     match arguments {
         PathArguments::AngleBracketed(arguments) => {
             for argument in &mut arguments.args {
-                if let GenericArgument::Type(ty) = argument {
-                    erase(ty);
+                match argument {
+                    GenericArgument::Type(ty) => erase(ty),
+                    GenericArgument::AssocType(assoc) => erase(&mut assoc.ty),
+                    _ => {}
                 }
             }
         }
@@ -147,6 +160,8 @@ mod tests {
             (quote!(&'a [impl A]), quote!(&'a [_])),
             (quote!(*const impl A), quote!(*const _)),
             (quote!(Result<Vec<impl A>, E>), quote!(Result<Vec<_>, E>)),
+            (quote!(Box<dyn I<Item = impl A> + Send>), quote!(Box<dyn I<Item = _> + Send>)),
+            (quote!(Box<dyn Fn(u8) -> impl A>), quote!(Box<dyn Fn(u8) -> _>)),
         ] {
             assert_eq!(text(written), erased.to_string());
         }

@@ -115,3 +115,19 @@ async fn a_method_whose_body_is_a_fragment_is_a_site_of_its_own() {
         sites.iter().filter(|site| site.timed_out > 0).map(|site| (&*site.name, site.timed_out)).collect();
     assert_eq!(timed_out, [("attribute::fragments::Block::first", 1)]);
 }
+
+macro_rules! elsewhere {
+    ($runtime:path) => {
+        #[resilient(crate = $runtime, timeout_ms = 5)]
+        async fn elsewhere() -> Answer {
+            Ok(3)
+        }
+    };
+}
+
+elsewhere! { ::resilience_runtime }
+
+#[test]
+fn a_path_to_the_runtime_may_be_a_fragment() {
+    assert_eq!(now(elsewhere()), Ok(3));
+}

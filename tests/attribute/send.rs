@@ -133,3 +133,46 @@ async fn arguments_that_are_not_sync() {
     assert_eq!(tokio::spawn(not_sync(Cell::new(1))).await.expect("it ends"), Ok(1));
     assert_eq!(tokio::spawn(cloned(Cell::new(1))).await.expect("it ends"), Ok(1));
 }
+
+/// An argument that no other thread may look at costs nothing as long as only the body does: names of types, fields and
+/// parameters are not arguments.
+mod not_shared {
+    use super::*;
+
+    pub(super) struct Id(pub(super) u8);
+
+    #[resilient(timeout_ms = 5, fallback = |_| Ok(Id(7)))]
+    pub(super) async fn a_type(Id(id): Id, only_here: Cell<u8>) -> Result<Id, Error> {
+        only_here.set(id);
+        std::future::ready(()).await;
+        Ok(Id(only_here.get()))
+    }
+
+    #[resilient(timeout_ms = 5, fallback = |error| { drop(error); Ok(7) })]
+    pub(super) async fn a_parameter(error: Cell<u8>) -> Result<u8, Error> {
+        std::future::ready(()).await;
+        Ok(error.get())
+    }
+
+    pub(super) static OTHER: Id = Id(3);
+
+    #[resilient(timeout_ms = 5, fallback = |_| Ok(OTHER.id()))]
+    pub(super) async fn a_method(id: Cell<u8>) -> Result<u8, Error> {
+        std::future::ready(()).await;
+        Ok(id.get())
+    }
+
+    impl Id {
+        fn id(&self) -> u8 {
+            self.0
+        }
+    }
+}
+
+#[test]
+fn what_only_the_body_looks_at_need_not_be_shareable() {
+    fn sendable<F: Future + Send>(_: F) {}
+    sendable(not_shared::a_type(not_shared::Id(1), Cell::new(1)));
+    sendable(not_shared::a_parameter(Cell::new(1)));
+    sendable(not_shared::a_method(Cell::new(1)));
+}

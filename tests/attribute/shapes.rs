@@ -455,3 +455,57 @@ fn a_site_knows_where_it_stands() {
     assert!(labels.contains(&"attribute::shapes::recursive"), "{labels:?}");
     assert!(labels.contains(&"attribute::shapes::Wrapper::overridden"), "{labels:?}");
 }
+
+struct Ring<const N: usize>;
+
+#[resilient(retry = 1)]
+impl Ring<{ 1 + 2 }> {
+    async fn size(&self) -> Answer<usize> {
+        Ok(3)
+    }
+}
+
+#[resilient(retry = 1)]
+async fn numbers() -> Answer<Box<dyn Iterator<Item = impl Display>>> {
+    Ok(Box::new([1u8, 2].into_iter()))
+}
+
+#[async_trait::async_trait]
+trait Copies {
+    async fn grown(&self, list: Vec<u8>) -> Answer<Vec<u8>>;
+    async fn taken_apart(&self, pair: (Vec<u8>, u8)) -> Answer<Vec<u8>>;
+}
+
+#[async_trait::async_trait]
+impl Copies for Client {
+    #[resilient(retry = 2, clone(list))]
+    async fn grown(&self, mut list: Vec<u8>) -> Answer<Vec<u8>> {
+        list.push(1);
+        if list.len() > 1 { Ok(list) } else { Err(Error::Failed("short")) }
+    }
+
+    #[resilient(retry = 2, clone(list))]
+    async fn taken_apart(&self, (mut list, more): (Vec<u8>, u8)) -> Answer<Vec<u8>> {
+        list.push(more);
+        Ok(list)
+    }
+}
+
+#[resilient(retry = 2)]
+async fn through_references(&mut (ref mut first, _): &mut (u8, u8)) -> Answer<u8> {
+    *first += 1;
+    if *first < 3 { Err(Error::Failed("small")) } else { Ok(*first) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_heads_outputs_and_patterns() {
+    assert_eq!(now(Ring.size()), Ok(3));
+    let numbers: Vec<_> = now(numbers()).expect("some").map(|number| number.to_string()).collect();
+    assert_eq!(numbers, ["1", "2"]);
+    let client = Client { calls: 1 };
+    assert_eq!(client.grown(vec![0]).await, Ok(vec![0, 1]));
+    assert_eq!(client.grown(Vec::new()).await, Err(Error::Failed("short")));
+    assert_eq!(client.taken_apart((vec![0], 2)).await, Ok(vec![0, 2]));
+    let mut pair = (1, 9);
+    assert_eq!((through_references(&mut pair).await, pair), (Ok(3), (3, 9)));
+}

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     grammar::{Group, Name, Policy},
     item::{mentions, mentions_word},
-    shape::{Shape, delimited, renamed},
+    shape::{Shape, binds, delimited, renamed},
     types::without_impl_trait,
 };
 
@@ -317,7 +317,10 @@ impl Body<'_> {
         let (p, output, body) = (self.p, &self.output, &self.shape.body);
         let (clones, fresh) = (self.clones, self.fresh());
         let bound = clones.iter().map(|name| {
-            let binding = self.shape.bindings.iter().find(|binding| binding.name == *name);
+            let mut bindings = self.shape.bindings.iter().filter(|binding| binding.name == *name);
+            let first = bindings.next();
+            // Below async-trait it is bound twice, and `mut` where the body sees it.
+            let binding = bindings.find(|binding| binding.mutable.is_some()).or(first);
             // The argument's own tokens: warnings about it are about what the user wrote.
             binding.map_or_else(
                 || name.to_token_stream(),
@@ -396,7 +399,9 @@ impl Body<'_> {
         let policy = self.policy;
         policy.repeats()
             || [&policy.fallback, &policy.classify, &policy.failure_if].into_iter().flatten().any(|expr| {
-                self.shape.bindings.iter().any(|binding| mentions(self.users(expr), &binding.name))
+                self.shape.bindings.iter().any(|binding| {
+                    !is_parameter(expr, &binding.name) && mentions(self.users(expr), &binding.name)
+                })
             })
     }
 
@@ -467,6 +472,16 @@ impl Body<'_> {
 
     fn at_output(&self, tokens: TokenStream) -> TokenStream {
         located(tokens, self.shape.output.span())
+    }
+}
+
+/// Whether a closure has a parameter of this name, and so cannot mean the argument.
+fn is_parameter(expr: &Expr, name: &Ident) -> bool {
+    match expr {
+        Expr::Group(group) => is_parameter(&group.expr, name),
+        Expr::Paren(paren) => is_parameter(&paren.expr, name),
+        Expr::Closure(closure) => closure.inputs.iter().any(|input| binds(input.to_token_stream(), name)),
+        _ => false,
     }
 }
 

@@ -16,7 +16,7 @@ use self::lend::Lend;
 use crate::{
     errors::Errors,
     grammar::Policy,
-    item::{Function, Impl, Item, Member, is_ours},
+    item::{Function, Impl, Item, Member, is_ours, mentions_word},
     shape::{Shape, strip_mut},
     words,
 };
@@ -84,6 +84,18 @@ fn block(policy: &Policy, mut block: Impl, mut errors: Errors) -> TokenStream {
     for member in &mut block.members {
         let Member::Function(method) = member else { continue };
         let mut of_method = Errors::default();
+        method.attrs.retain(|attr| {
+            let late = attr.path().is_ident("cfg_attr")
+                && mentions_word(attr.meta.to_token_stream(), "resilient");
+            if late {
+                of_method.over(
+                    attr,
+                    "in an `impl` block that has the attribute itself, `cfg_attr` is read too late: write two methods, \
+                     one below `#[cfg(..)]` and one below `#[cfg(not(..))]`",
+                );
+            }
+            !late
+        });
         let own = own_arguments(method, &mut of_method);
         let annotated = own.is_some();
         let own = own.unwrap_or_default();
@@ -197,8 +209,19 @@ fn check_arguments(policy: &Policy, shape: &Shape, clones: &[Ident], errors: &mu
         return;
     }
     for binding in &shape.bindings {
-        let Some(span) = binding.mutable.filter(|_| !clones.contains(&binding.name)) else { continue };
+        let Some(span) = binding.mutable else { continue };
         let name = &binding.name;
+        if binding.by_reference {
+            let message = format!(
+                "`ref mut {name}` would carry changes from one attempt into the next: write `{name}`, and \
+                 `let mut {name} = {name}.clone();` in the body"
+            );
+            errors.at(span, message);
+            continue;
+        }
+        if clones.contains(name) {
+            continue;
+        }
         let message = if name == "self" || name == "__self" {
             "`mut self` would carry changes from one attempt into the next: take `&mut self`, \
              or write `self` and `let mut this = ..` in the body"

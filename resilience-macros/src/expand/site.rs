@@ -154,7 +154,7 @@ fn variant(word: &str) -> Ident {
 fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream {
     let Value::Open(expr) = value else { return value.to_token_stream() };
     let (check, range) = match kind {
-        Kind::Whole(int, least, most) => (int_name(int), hygienic!(, #least, #most)),
+        Kind::Whole(int, least, most) => (int.name(), hygienic!(, #least, #most)),
         Kind::Rate | Kind::Jitter | Kind::Budget => ("rate", TokenStream::new()),
         Kind::Factor => ("factor", TokenStream::new()),
         Kind::Flag | Kind::Backoff | Kind::Name | Kind::Type => return value.to_token_stream(),
@@ -162,7 +162,7 @@ fn checked(key: &str, kind: Kind, value: &Value, p: &TokenStream) -> TokenStream
     let message = format!("`{key}` is out of range: {}", kind.bounds());
     // A binding of the type, so that a wrong one is reported against the expression alone.
     let ty = match kind {
-        Kind::Whole(int, ..) => int_name(int),
+        Kind::Whole(int, ..) => int.name(),
         _ => "f64",
     };
     let ty = Ident::new(ty, Span::mixed_site());
@@ -189,7 +189,7 @@ fn in_order(
     blamed: TokenStream,
     p: &TokenStream,
 ) -> TokenStream {
-    let check = format!("{}_order", int_name(int));
+    let check = format!("{}_order", int.name());
     let call = call(&check, quote!(#low, #high, #message), blamed, p);
     quote!(#call;)
 }
@@ -204,14 +204,6 @@ fn call(name: &str, arguments: TokenStream, blamed: TokenStream, p: &TokenStream
     parens.set_span(last);
     let p = located(p.clone(), first);
     quote_spanned!(first=> #p::check::#name #parens)
-}
-
-fn int_name(int: Int) -> &'static str {
-    match int {
-        Int::U32 => "u32",
-        Int::U64 => "u64",
-        Int::Usize => "usize",
-    }
 }
 
 impl Limit {

@@ -41,6 +41,18 @@ fn a_bare_site_is_begun_and_run() {
 }
 
 #[test]
+fn what_has_started_a_runtime_already_is_told_the_order() {
+    let told = |body: TokenStream| expand(quote!(retry = 1), quote!(fn main() #body)).to_string();
+    // As tokio-macros 2 writes it.
+    let started = told(quote!({
+        let body = async { work().await };
+        return tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("").block_on(body);
+    }));
+    assert!(started.contains("put `#[resilient]` above `#[tokio::main]`"), "{started}");
+    assert!(told(quote!({ work() })).contains("expects an `async fn`"));
+}
+
+#[test]
 fn a_body_in_invisible_groups_is_a_body() {
     let invisible = |tokens: TokenStream| Group::new(Delimiter::None, tokens);
     let out = |body: TokenStream| expand(quote!(retry = 1), quote!(async fn f() -> R #body)).to_string();

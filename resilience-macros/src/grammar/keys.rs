@@ -51,6 +51,16 @@ pub(crate) enum Int {
     Usize,
 }
 
+impl Int {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::Usize => "usize",
+        }
+    }
+}
+
 /// One key of a group.
 #[derive(Debug)]
 pub(crate) struct Key {

@@ -168,7 +168,11 @@ impl Policy {
                 Ok(())
             }
             "crate" => {
-                let expr = entry_value(key, "path::to::resilience_runtime", input)?;
+                let mut expr = entry_value(key, "path::to::resilience_runtime", input)?;
+                // From a `$path:path` of `macro_rules!`.
+                while let Expr::Group(group) = expr {
+                    expr = *group.expr;
+                }
                 let Expr::Path(path) = expr else {
                     return Err(syn::Error::new_spanned(
                         expr,
@@ -278,7 +282,13 @@ fn clones(key: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     let content: TokenStream = content.parse()?;
     let names = |input: ParseStream<'_>| input.parse_terminated(Ident::parse_any, Token![,]);
     match names.parse2(content.clone()) {
-        Ok(names) if !names.is_empty() => Ok(names.into_iter().collect()),
+        Ok(names) if !names.is_empty() => {
+            let names: Vec<Ident> = names.into_iter().collect();
+            match (1..names.len()).find(|&at| names[..at].contains(&names[at])) {
+                Some(at) => Err(twice(&names[at])),
+                None => Ok(names),
+            }
+        }
         Ok(_) => Err(syn::Error::new(key.span(), sample)),
         Err(_) => Err(syn::Error::new_spanned(content, sample)),
     }

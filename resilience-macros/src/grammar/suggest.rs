@@ -1,15 +1,18 @@
 //! "Did you mean".
 
-/// The candidate that a typing mistake may have been meant to be; `delay` is meant to be `delay_ms`.
+/// The candidate that a typing mistake may have been meant to be, in whatever case; `delay` is meant to be `delay_ms`.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    if let Some(with_unit) = candidates.iter().find(|candidate| candidate.strip_suffix("_ms") == Some(word)) {
+    if let Some(with_unit) =
+        candidates.iter().find(|candidate| candidate.strip_suffix("_ms") == Some(word.as_str()))
+    {
         return Some(with_unit);
     }
     let allowed = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (distance(&word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -58,6 +61,7 @@ mod tests {
         assert_eq!(nearest("bulkhaed", keys), Some("bulkhead"));
         assert_eq!(nearest("retryif", keys), Some("retry_if"));
         assert_eq!(nearest("delay", ["relay", "delay_ms"]), Some("delay_ms"));
+        assert_eq!((nearest("RETRY", keys), nearest("Retry_If", keys)), (Some("retry"), Some("retry_if")));
         assert_eq!(nearest("colour", keys), None);
         assert_eq!(nearest("x", keys), None);
         assert_eq!((nearest("crcuti", keys), nearest("crcut", keys)), (Some("circuit"), None));

@@ -78,6 +78,13 @@ pub(crate) fn value(key: &str, kind: Kind, expr: Expr) -> syn::Result<Value> {
         }
         syn::Error::new_spanned(&expr, message)
     };
+    let of_another_type = match kind {
+        Kind::Whole(int, ..) => !["", int.name()].contains(&suffix(&expr)),
+        _ => !["", "f64"].contains(&suffix(&expr)),
+    };
+    if of_another_type {
+        return Err(wrong(key, kind, &expr));
+    }
     match kind {
         Kind::Whole(_, least, most) => match whole(&expr) {
             Ok(Some(value)) if value >= least && value <= most => Ok(Value::Whole(value, span)),
@@ -100,10 +107,12 @@ pub(crate) fn duration(key: &str, expr: Expr) -> syn::Result<Value> {
         Some(Literally::Text(text)) => text,
         Some(Literally::Number(_)) => {
             let shown = expr.to_token_stream();
-            return Err(syn::Error::new_spanned(
-                &expr,
-                format!("`{key}` needs a unit: `{key} = \"{shown}ms\"`, or `{millis_key} = {shown}`"),
-            ));
+            let message = if ["ms", "s", "m"].contains(&suffix(&expr)) {
+                format!("`{key}` takes a string: `{key} = \"{shown}\"`")
+            } else {
+                format!("`{key}` needs a unit: `{key} = \"{shown}ms\"`, or `{millis_key} = {shown}`")
+            };
+            return Err(syn::Error::new_spanned(&expr, message));
         }
         _ => {
             return Err(syn::Error::new_spanned(
@@ -198,6 +207,17 @@ fn literal(expr: &Expr) -> Option<Literally> {
     }
 }
 
+/// What says of which type a number is, or what takes its place.
+fn suffix(expr: &Expr) -> &str {
+    match expr {
+        Expr::Group(group) => suffix(&group.expr),
+        Expr::Unary(ExprUnary { expr, .. }) => suffix(expr),
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.suffix(),
+        Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.suffix(),
+        _ => "",
+    }
+}
+
 /// `Err` if it is no whole number, `None` if it is one that no type holds.
 fn whole(expr: &Expr) -> Result<Option<u64>, ()> {
     match expr {
@@ -230,7 +250,7 @@ fn word(key: &str, kind: Kind, text: &str, expr: &Expr) -> syn::Result<Value> {
     if let Some(word) = words.iter().find(|word| **word == text) {
         return Ok(Value::Word(word, expr.span()));
     }
-    let meant = nearest(&text.to_lowercase(), words.iter().copied())
+    let meant = nearest(text, words.iter().copied())
         .map_or(String::new(), |word| format!("; did you mean \"{word}\"?"));
     let message = format!("unknown `{key} = \"{text}\"`{meant}\n`{key}` takes {}", takes(key, kind));
     Err(syn::Error::new_spanned(expr, message))

@@ -20,6 +20,17 @@ async fn not_an_argument(list: Vec<u8>) -> Result<usize, ResilienceError> {
     Ok(list.len())
 }
 
+#[resilient(retry = 1, clone(list))]
+async fn by_mutable_reference(ref mut list: Vec<u8>) -> Result<usize, ResilienceError> {
+    list.push(1);
+    Ok(list.len())
+}
+
+#[resilient(retry = 1, clone(list, list))]
+async fn cloned_twice(list: Vec<u8>) -> Result<usize, ResilienceError> {
+    Ok(list.len())
+}
+
 struct Client;
 
 impl Client {

@@ -35,4 +35,9 @@ async fn no_follow_up_errors() {
     let _ = without_comma().await;
 }
 
+#[resilient(TIMEOUT_MS = 3)]
+async fn in_capitals() -> Result<u8, ResilienceError> {
+    Ok(1)
+}
+
 fn main() {}

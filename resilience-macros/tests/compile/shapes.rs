@@ -70,4 +70,14 @@ async fn no_follow_up_errors(client: Client) {
     client.two().await;
 }
 
+struct Gated;
+
+#[resilient(retry = 1)]
+impl Gated {
+    #[cfg_attr(all(), resilient(skip))]
+    async fn skipped_by_cfg_attr(&self) -> Result<u8, ResilienceError> {
+        Ok(1)
+    }
+}
+
 fn main() {}

@@ -42,4 +42,9 @@ async fn functions() -> Result<u8, ResilienceError> {
     Ok(1)
 }
 
+#[resilient(timeout = 5s, retry = 3i32, circuit(name = "a", failure_rate = 0.5f32, probes = 2u8))]
+async fn of_other_types() -> Result<u8, ResilienceError> {
+    Ok(1)
+}
+
 fn main() {}
