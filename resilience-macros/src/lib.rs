@@ -304,7 +304,8 @@ use proc_macro::TokenStream;
 /// `#[async_trait]`, functions without `async` that have `workers`, functions above `#[tracing::instrument]`, functions without `async` whose body is one `async` block
 /// or `Box::pin` of one, and whole `impl` blocks: every async method has the block's settings, a key on the method
 /// replaces the block's, `#[resilient(skip)]` leaves it alone. A body may be a fragment of a `macro_rules!`
-/// (`$body:block`).
+/// (`$body:block`). Methods that a macro call inside the block makes are not there yet when the attribute reads it, and
+/// stay as they are.
 ///
 /// ```
 /// # use resilience_runtime::{ResilienceError, resilient};
@@ -333,20 +334,23 @@ use proc_macro::TokenStream;
 /// # Return types
 ///
 /// `Result<T, E>`, through any alias; `Option<T>`, where `None` is a failure and what a refusal becomes; any other type
-/// never fails. `retry` alone asks nothing of `E`. Whatever can refuse (`circuit`, `bulkhead`, `rate_limit`, `pool`,
+/// never fails. A closure that is returned as `impl Fn(..)` has to name the types of its parameters. `retry` alone asks
+/// nothing of `E`. Whatever can refuse (`circuit`, `bulkhead`, `rate_limit`, `pool`,
 /// `workers`, the timeouts)
 /// needs `E: From<ResilienceError>`, or a `fallback`.
 ///
 /// An error means what `classify` says; else what its own `Classify` says; else, if a refusal by another site is found in
 /// its chain of sources, nothing (a timeout: transient); else it is transient. In a function that is generic over its
-/// error only the declared bounds count.
+/// error only the declared bounds count, and a `Classify` for one lifetime alone (`impl Classify for Failure<'static>`) is
+/// asked for all: implement it for every lifetime.
 ///
 /// # Arguments and attempts
 ///
 /// With `retry` each attempt borrows the arguments. An argument that the body consumes is named in `clone(..)`, and so is
 /// a `mut` one, whose changes would otherwise be carried from one attempt into the next. An attempt that returns a part
 /// of `&mut self` cannot be repeated: rustc says so. The future is `Send` whenever it is without the attribute, except
-/// that with `retry`, or a closure that looks at them, arguments taken by value have to be `Sync` or cloned.
+/// that with `retry`, or a closure that looks at them, arguments taken by value have to be `Sync` or cloned; and that an
+/// `async` fallback, or the path of one that may be, keeps an error or an answer that is not.
 ///
 /// ```
 /// # use resilience_runtime::resilient;
