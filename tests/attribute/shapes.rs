@@ -497,8 +497,14 @@ async fn through_references(&mut (ref mut first, _): &mut (u8, u8)) -> Answer<u8
     if *first < 3 { Err(Error::Failed("small")) } else { Ok(*first) }
 }
 
+#[resilient(retry = 1)]
+async fn measuring() -> impl Fn(&str) -> usize {
+    |text: &str| text.len()
+}
+
 #[tokio::test(start_paused = true)]
 async fn odd_heads_outputs_and_patterns() {
+    assert_eq!(now(measuring())("four"), 4);
     assert_eq!(now(Ring.size()), Ok(3));
     let numbers: Vec<_> = now(numbers()).expect("some").map(|number| number.to_string()).collect();
     assert_eq!(numbers, ["1", "2"]);

@@ -32,7 +32,10 @@ impl<S: Keyed> InForce<S> {
 
     /// Takes settings into force, or tells where they differ from those that are.
     fn add(&mut self, name: &'static str, ignored_at: Location, settings: S, conflicts: &mut Vec<Conflict>) {
-        let (used_at, used) = self.0.entry(name).or_insert((ignored_at, settings));
+        let Some((used_at, used)) = self.0.get(name) else {
+            self.0.insert(name, (ignored_at, settings));
+            return;
+        };
         for ((key, used), (_, ignored)) in used.entries().into_iter().zip(settings.entries()) {
             if used != ignored {
                 conflicts.push(Conflict {
@@ -273,6 +276,21 @@ mod tests {
                 "retry `api`: `budget` is Share(0.2) (a.rs:1), not Share(0.5) (a.rs:2)",
             ]
         );
+    }
+
+    #[test]
+    fn conflicts_are_told_in_the_order_of_the_declarations_that_lose() {
+        let site = |name, line, millis| -> &'static Declaration {
+            let location = Location::new("app::api", "get", "a.rs", line, 1);
+            let settings = CircuitSettings::new().open_ms(millis).half_open_max_ms(1);
+            let declaration = Declaration::new(location).circuit(NameSpec::Static(name), Some(settings));
+            Box::leak(Box::new(declaration))
+        };
+        let sites = vec![site("a", 5, 9), site("b", 3, 7), site("a", 1, 5), site("b", 2, 5), site("a", 4, 7)];
+        let conflicts = Declarations::resolve(sites).conflicts;
+        let told: Vec<_> =
+            conflicts.iter().map(|it| (&*it.name, it.ignored_at.line, it.used_at.line, &*it.used)).collect();
+        assert_eq!(told, [("b", 3, 2, "5ms"), ("a", 4, 1, "5ms"), ("a", 5, 1, "5ms")]);
     }
 
     #[test]
